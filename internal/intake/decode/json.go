@@ -1,0 +1,214 @@
+package decode
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// JSON is one parsed JSON object. It is valid only during the call it is passed to; the strings it returns are
+// copies and may be kept.
+type JSON struct {
+	v      *fastjson.Value
+	fields ocsf.Fields
+}
+
+// ParseJSON parses one object with the given parser and flattens it under the limits of this package.
+func ParseJSON(p *fastjson.Parser, raw []byte) (*JSON, error) {
+	v, err := p.ParseBytes(raw)
+	if err != nil {
+		return nil, fmt.Errorf("not JSON: %s", shorten(err.Error(), 120))
+	}
+	return newJSON(v)
+}
+
+func newJSON(v *fastjson.Value) (*JSON, error) {
+	if v.Type() != fastjson.TypeObject {
+		return nil, fmt.Errorf("a JSON %s where an object was expected", v.Type())
+	}
+	o := &JSON{v: v}
+	f := flattener{}
+	f.object("", v, 0)
+	if f.err != nil {
+		return nil, f.err
+	}
+	o.fields = f.out
+	o.fields.Sort()
+	return o, nil
+}
+
+// Fields returns the object's fields, flattened with dots and sorted. Arrays of plain values are joined with a
+// comma and a space; arrays of objects get an index: targetResources.0.id.
+func (o *JSON) Fields() ocsf.Fields { return o.fields }
+
+// Has reports whether the flattened field or an object of that top-level name is there.
+func (o *JSON) Has(name string) bool {
+	if _, ok := o.fields.Get(name); ok {
+		return true
+	}
+	return o.v.Exists(name)
+}
+
+// Str returns the flattened field's value, or "".
+func (o *JSON) Str(name string) string { return o.fields.Value(name) }
+
+// First returns the first of the named fields that has a value other than "-".
+func (o *JSON) First(names ...string) string {
+	for _, n := range names {
+		if v := o.fields.Value(n); v != "" && v != "-" {
+			return v
+		}
+	}
+	return ""
+}
+
+// Int returns the field as an integer; decimal and 0x hexadecimal are read, anything else is 0.
+func (o *JSON) Int(name string) int64 {
+	n, err := strconv.ParseInt(o.fields.Value(name), 0, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Array returns the elements of the top-level array of that name.
+func (o *JSON) Array(name string) []*fastjson.Value { return o.v.GetArray(name) }
+
+// Time parses the first of the named fields that holds a time; it takes RFC 3339 with or without a zone (UTC
+// then), "2006-01-02 15:04:05", and seconds or milliseconds since 1970 as a number.
+func (o *JSON) Time(names ...string) (time.Time, error) {
+	var seen string
+	for _, n := range names {
+		v := o.fields.Value(n)
+		if v == "" {
+			continue
+		}
+		seen = n
+		if t, ok := ParseTime(v); ok {
+			return t, nil
+		}
+	}
+	if seen == "" {
+		return time.Time{}, fmt.Errorf("no time: none of %s is there", strings.Join(names, ", "))
+	}
+	return time.Time{}, fmt.Errorf("field %s: %q is not a time", seen, shorten(o.fields.Value(seen), 40))
+}
+
+// ParseTime reads the time formats named at JSON.Time. The result is in UTC and within 1971 to 2199.
+func ParseTime(v string) (time.Time, bool) {
+	v = strings.TrimSpace(v)
+	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999"} {
+		if t, err := time.Parse(layout, v); err == nil {
+			return t.UTC(), plausible(t)
+		}
+	}
+	if strings.HasPrefix(v, "/Date(") { // .NET's JSON dates, as AzureAD modules export them
+		v = strings.TrimSuffix(strings.TrimPrefix(v, "/Date("), ")/")
+	}
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || f != f {
+		return time.Time{}, false
+	}
+	if f > 1e11 { // milliseconds
+		f /= 1000
+	}
+	if f < 0 || f > 1e10 {
+		return time.Time{}, false
+	}
+	return EpochTime(v, f)
+}
+
+// EpochTime turns seconds since 1970 into a time, from the text where it is a plain decimal, so that
+// microseconds are exact.
+func EpochTime(text string, approx float64) (time.Time, bool) {
+	sec, frac, _ := strings.Cut(text, ".")
+	s, err := strconv.ParseInt(sec, 10, 64)
+	if err != nil || s > 1e10 {
+		t := time.UnixMicro(int64(approx * 1e6)).UTC()
+		return t, plausible(t)
+	}
+	if len(frac) > 9 {
+		frac = frac[:9]
+	}
+	n, _ := strconv.ParseInt((frac + "000000000")[:9], 10, 64)
+	t := time.Unix(s, n).UTC()
+	return t, plausible(t)
+}
+
+// plausible keeps out clocks that were never set; such records go to the unparsed with that reason.
+func plausible(t time.Time) bool { return t.Year() >= 1971 && t.Year() < 2100 }
+
+type flattener struct {
+	out ocsf.Fields
+	err error
+}
+
+func (f *flattener) object(prefix string, v *fastjson.Value, depth int) {
+	obj, err := v.Object()
+	if err != nil || f.err != nil {
+		return
+	}
+	obj.Visit(func(k []byte, x *fastjson.Value) { f.value(join(prefix, string(k)), x, depth+1) })
+}
+
+func (f *flattener) value(name string, v *fastjson.Value, depth int) {
+	switch {
+	case f.err != nil:
+	case depth > MaxDepth:
+		f.err = fmt.Errorf("nested deeper than %d", MaxDepth)
+	case len(f.out) >= MaxFields:
+		f.err = fmt.Errorf("more than %d fields", MaxFields)
+	default:
+		f.plain(name, v, depth)
+	}
+}
+
+func (f *flattener) plain(name string, v *fastjson.Value, depth int) {
+	switch v.Type() {
+	case fastjson.TypeObject:
+		f.object(name, v, depth)
+	case fastjson.TypeArray:
+		list, _ := v.Array()
+		var parts []string
+		for i, x := range list {
+			if t := x.Type(); t == fastjson.TypeObject || t == fastjson.TypeArray {
+				f.value(join(name, strconv.Itoa(i)), x, depth+1)
+			} else {
+				parts = append(parts, scalar(x))
+			}
+		}
+		if parts != nil {
+			f.out = append(f.out, ocsf.Field{Name: name, Value: strings.Join(parts, ", ")})
+		}
+	case fastjson.TypeNull:
+	default:
+		f.out = append(f.out, ocsf.Field{Name: name, Value: scalar(v)})
+	}
+}
+
+func scalar(v *fastjson.Value) string {
+	if v.Type() == fastjson.TypeString {
+		b, _ := v.StringBytes()
+		return string(b)
+	}
+	return v.String()
+}
+
+func join(prefix, name string) string {
+	if prefix == "" {
+		return name
+	}
+	return prefix + "." + name
+}
+
+func shorten(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
