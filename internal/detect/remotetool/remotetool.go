@@ -1,0 +1,244 @@
+// Package remotetool finds remote-support tools and instances of them that a tenant has not sanctioned (ATT&CK
+// T1219). A partner's ScreenConnect and an intruder's differ only by the instance id and the relay host, so a
+// known product with an unknown instance weighs more than an unknown product: it hides behind what users know.
+//
+// In: events with a remote-tool part, and TLS, DNS and HTTP contacts with relay domains of known products.
+// Out: one finding for each tenant, product and instance, with evidence that grows. It keeps no baseline: what
+// is sanctioned is declared in the trusts.
+package remotetool
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// MaxFindings bounds how many instances a detector remembers; further ones are not reported.
+const MaxFindings = 50_000
+
+// Detector implements detect.Detector.
+type Detector struct {
+	model    *tenant.Model
+	products map[tenant.ID]map[string]bool // products that some trust of the tenant declares
+	found    map[string]*ocsf.Finding
+	relays   map[string]string // tenant, tool, relay → instance, learned from installs
+}
+
+// New returns a detector for the declared model.
+func New(ctx detect.Context) *Detector {
+	d := &Detector{model: ctx.Model, products: map[tenant.ID]map[string]bool{}, found: map[string]*ocsf.Finding{}, relays: map[string]string{}}
+	for i := range ctx.Model.Trusts {
+		t := &ctx.Model.Trusts[i]
+		for _, r := range t.RemoteTools {
+			d.sanction(t.Tenant, r.Tool)
+			if p := ctx.Model.Partner(t.Partner); p != nil && p.Tenant != "" {
+				d.sanction(p.Tenant, r.Tool)
+			}
+		}
+	}
+	return d
+}
+
+func (d *Detector) sanction(id tenant.ID, tool string) {
+	if d.products[id] == nil {
+		d.products[id] = map[string]bool{}
+	}
+	d.products[id][tool] = true
+}
+
+// Name returns "remotetool".
+func (d *Detector) Name() string { return "remotetool" }
+
+// sighting is what one event shows of a tool.
+type sighting struct{ tool, instance, relay, act string }
+
+func seen(e *ocsf.Event) (sighting, bool) {
+	if r := e.Remote; r != nil && r.Tool != "" {
+		return sighting{r.Tool, strings.ToLower(r.Instance), strings.ToLower(r.Relay), r.Act}, true
+	}
+	switch e.Class {
+	case ocsf.ClassDNSActivity, ocsf.ClassNetworkActivity, ocsf.ClassHTTPActivity:
+		if e.Dst.Domain == "" {
+			return sighting{}, false
+		}
+		if tool, instance, ok := remotetool.ByDomain(e.Dst.Domain); ok {
+			return sighting{tool, strings.ToLower(instance), strings.ToLower(e.Dst.Domain), "contact"}, true
+		}
+	}
+	return sighting{}, false
+}
+
+// Process looks at one event.
+func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
+	s, ok := seen(e)
+	if !ok || e.Direction == ocsf.DirectionOut && e.Rule != "" && e.Remote != nil {
+		return
+	}
+	if d.sanctioned(e, s) {
+		return
+	}
+	if s.act == "contact" && !d.byInstance(s.tool) {
+		return // a product without instances is judged where it is installed or used, not by a name look-up
+	}
+	if s.act != "contact" && s.instance != "" && s.relay != "" && len(d.relays) < MaxFindings {
+		d.relays[relayKey(e.Tenant, s)] = s.instance
+	}
+	d.report(e, s, emit)
+}
+
+func relayKey(id tenant.ID, s sighting) string {
+	return string(id) + "\x00" + s.tool + "\x00" + s.relay
+}
+
+// byInstance reports whether the product's relay name tells the instance, so that a contact says something.
+func (d *Detector) byInstance(tool string) bool { return tool == "screenconnect" }
+
+// sanctioned reports whether a trust valid then declares this tool and instance for the tenant, or the tenant
+// is itself the partner that uses it.
+func (d *Detector) sanctioned(e *ocsf.Event, s sighting) bool {
+	for i := range d.model.Trusts {
+		t := &d.model.Trusts[i]
+		if t.Tenant != e.Tenant {
+			p := d.model.Partner(t.Partner)
+			if p == nil || p.Tenant != e.Tenant {
+				continue
+			}
+		} else if !t.ValidAt(e.Time) {
+			continue
+		}
+		for _, r := range t.RemoteTools {
+			if r.Tool == s.tool && covers(r, s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func covers(r tenant.RemoteTool, s sighting) bool {
+	if r.Instance == "" && len(r.Hosts) == 0 {
+		return true
+	}
+	if s.instance != "" && r.Instance != "" {
+		return strings.EqualFold(r.Instance, s.instance)
+	}
+	for _, h := range r.Hosts {
+		if s.relay != "" && tenant.WithinDomain(s.relay, strings.ToLower(h)) {
+			return true
+		}
+	}
+	return s.relay == "" && s.instance == "" // the record does not tell which instance
+}
+
+func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
+	known := d.products[e.Tenant][s.tool]
+	key := s.instance
+	if key == "" && s.relay != "" {
+		if key = d.relays[relayKey(e.Tenant, s)]; key == "" {
+			key = s.relay
+		}
+	}
+	id := string(e.Tenant) + "\x00" + s.tool + "\x00" + key
+	f := d.found[id]
+	if f == nil {
+		if len(d.found) >= MaxFindings {
+			return
+		}
+		f = &ocsf.Finding{Tenant: e.Tenant, Layer: e.Layer, Detector: d.Name(), Technique: "T1219", Confidence: 60, Outcome: ocsf.OutcomeUnknown}
+		if known {
+			f.Rule, f.Title, f.Technique = "remotetool/foreign-instance", "A sanctioned remote tool, but not a sanctioned instance", "T1219.002"
+		} else {
+			f.Rule, f.Title = "remotetool/unsanctioned-tool", "A remote tool that nobody declared"
+		}
+		f.Identify(time.Time{}, s.tool, key)
+		d.found[id] = f
+	}
+	f.AddEvidence(e)
+	d.grade(f, e, s, known)
+	f.AddEntity(ocsf.EntityRMM, key, ocsf.RoleInfrastructure)
+	if s.relay != "" {
+		f.AddEntity(ocsf.EntityDomain, s.relay, ocsf.RoleInfrastructure)
+	}
+	if len(f.Entities) < 40 {
+		switch {
+		case e.Device != "":
+			f.AddEntity(ocsf.EntityHost, e.Device, ocsf.RoleTarget)
+		case e.Src.IP.IsValid():
+			f.AddEntity(ocsf.EntityIP, e.Src.IP.String(), ocsf.RoleTarget)
+		}
+		if e.Remote != nil {
+			f.AddEntity(ocsf.EntityUser, e.Remote.Operator, ocsf.RoleActor)
+		}
+	}
+	f.Reason = d.reason(f, s, key, known)
+	emit(f)
+}
+
+func (d *Detector) grade(f *ocsf.Finding, e *ocsf.Event, s sighting, known bool) {
+	sev := ocsf.SeverityLow
+	switch s.act {
+	case "contact":
+		if known {
+			sev = ocsf.SeverityMedium
+		}
+	case "disconnect":
+	default: // install, connect, command, file: the tool ran there
+		f.Outcome, f.Confidence = ocsf.OutcomeSucceeded, 80
+		if sev = ocsf.SeverityMedium; known && s.instance != "" {
+			sev = ocsf.SeverityHigh
+		}
+	}
+	f.Severity = max(f.Severity, sev)
+	if e.Time.Before(f.Time) || f.Count == 1 {
+		f.Layer = e.Layer
+	}
+}
+
+func (d *Detector) reason(f *ocsf.Finding, s sighting, key string, known bool) string {
+	what := s.tool
+	if key != "" {
+		what += " instance " + key
+	}
+	if known {
+		return fmt.Sprintf("%s was seen %d times; this tenant's trusts declare %s, but not this instance, so it is somebody else's.", what, f.Count, s.tool)
+	}
+	return fmt.Sprintf("%s was seen %d times; no trust of this tenant declares %s.", what, f.Count, s.tool)
+}
+
+// Advance does nothing: nothing here depends on the passing of time.
+func (d *Detector) Advance(time.Time, detect.Emit) {}
+
+// Explain says what the detector makes of one event.
+func (d *Detector) Explain(e *ocsf.Event) []string {
+	s, ok := seen(e)
+	switch {
+	case !ok:
+		return []string{"no remote tool in this event"}
+	case d.sanctioned(e, s):
+		return []string{fmt.Sprintf("%s %s %s is sanctioned by a trust", s.tool, s.instance, s.relay)}
+	}
+	return []string{fmt.Sprintf("%s %s %s is not declared by any trust of this tenant", s.tool, s.instance, s.relay)}
+}
+
+type snapshot struct {
+	Found  map[string]*ocsf.Finding
+	Relays map[string]string
+}
+
+// Snapshot returns the whole state.
+func (d *Detector) Snapshot() ([]byte, error) { return detect.EncodeState(snapshot{d.found, d.relays}) }
+
+// Restore takes what Snapshot returned.
+func (d *Detector) Restore(b []byte) error {
+	var s snapshot
+	if err := detect.DecodeState(b, &s); err != nil {
+		return err
+	}
+	d.found, d.relays = s.Found, s.Relays
+	return nil
+}

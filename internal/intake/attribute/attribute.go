@@ -1,0 +1,191 @@
+// Package attribute says through whose trust an event came: it fills Event.Attribution from the declared trust
+// relationships valid at the event's time and from the sessions known to it (who held an address when). The
+// event's tenant is set before and never changed here; the tenant's own meaning of RFC 1918 space decides.
+//
+// Attribution is a pure function of (event, trusts, sessions): nothing is guessed, and every attribution names
+// its rule. An event that no rule covers keeps an empty trust.
+package attribute
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// Attributor attributes events. It is safe for concurrent use once sessions are sealed.
+type Attributor struct {
+	model    *tenant.Model
+	tenants  map[tenant.ID]*space
+	sessions *Sessions
+	company  map[string]tenant.ID // a client's name as remote tools write it → tenant
+}
+
+// space is what one tenant declares of those who come in.
+type space struct {
+	own      bart.Lite
+	prefixes bart.Table[[]*tenant.Trust]
+	exact    map[string][]*tenant.Trust
+	patterns []accountPattern
+	mail     map[string][]*tenant.Trust
+	rmm      map[string][]*tenant.Trust // tool/instance, tool/@host, tool
+	cloud    map[string][]*tenant.Trust // kind=value
+	jump     map[string][]*tenant.Trust
+	out      map[tenant.ID][]*tenant.Trust // trusts by which this tenant, as partner, enters others
+}
+
+type accountPattern struct {
+	glob  string
+	trust *tenant.Trust
+}
+
+// New builds an attributor for a model and the sessions learned so far; sessions may be nil.
+func New(m *tenant.Model, s *Sessions) *Attributor {
+	a := &Attributor{model: m, tenants: map[tenant.ID]*space{}, sessions: s, company: map[string]tenant.ID{}}
+	for i := range m.Tenants {
+		t := &m.Tenants[i]
+		sp := &space{exact: map[string][]*tenant.Trust{}, mail: map[string][]*tenant.Trust{}, rmm: map[string][]*tenant.Trust{},
+			cloud: map[string][]*tenant.Trust{}, jump: map[string][]*tenant.Trust{}, out: map[tenant.ID][]*tenant.Trust{}}
+		for _, p := range t.Networks {
+			sp.own.Insert(p.Masked())
+		}
+		a.tenants[t.ID] = sp
+		for _, n := range append([]string{t.Name, string(t.ID)}, t.Aliases...) {
+			a.company[strings.ToLower(n)] = t.ID
+		}
+	}
+	for i := range m.Trusts {
+		a.declare(&m.Trusts[i])
+	}
+	for _, sp := range a.tenants {
+		slices.SortStableFunc(sp.patterns, func(x, y accountPattern) int { return len(y.glob) - len(x.glob) })
+	}
+	return a
+}
+
+func (a *Attributor) declare(t *tenant.Trust) {
+	if p := a.model.Partner(t.Partner); p != nil && p.Tenant != "" {
+		if from := a.tenants[p.Tenant]; from != nil {
+			from.out[t.Tenant] = append(from.out[t.Tenant], t)
+		}
+	}
+	sp := a.tenants[t.Tenant]
+	if sp == nil {
+		return
+	}
+	for _, p := range t.Networks {
+		list, _ := sp.prefixes.Get(p.Masked())
+		sp.prefixes.Insert(p.Masked(), append(list, t))
+	}
+	for _, acc := range t.Accounts {
+		acc = strings.ToLower(acc)
+		if strings.HasPrefix(acc, "@") {
+			acc = "*" + acc
+		}
+		if strings.Contains(acc, "*") {
+			sp.patterns = append(sp.patterns, accountPattern{acc, t})
+		} else {
+			sp.exact[acc] = append(sp.exact[acc], t)
+		}
+	}
+	for _, d := range t.MailDomains {
+		sp.mail[strings.ToLower(d)] = append(sp.mail[strings.ToLower(d)], t)
+	}
+	for _, r := range t.RemoteTools {
+		if r.Instance != "" {
+			k := r.Tool + "/" + strings.ToLower(r.Instance)
+			sp.rmm[k] = append(sp.rmm[k], t)
+		}
+		for _, h := range r.Hosts {
+			k := r.Tool + "/@" + strings.ToLower(h)
+			sp.rmm[k] = append(sp.rmm[k], t)
+		}
+		if r.Instance == "" && len(r.Hosts) == 0 {
+			sp.rmm[r.Tool] = append(sp.rmm[r.Tool], t)
+		}
+	}
+	for _, c := range t.CloudPrincipals {
+		for kind, v := range map[string]string{"home_tenant": c.HomeTenant, "app_id": c.AppID, "account_id": c.AccountID, "role": c.Role} {
+			if v != "" {
+				k := kind + "=" + strings.ToLower(v)
+				sp.cloud[k] = append(sp.cloud[k], t)
+			}
+		}
+	}
+	for _, h := range t.JumpHosts {
+		sp.jump[strings.ToLower(h)] = append(sp.jump[strings.ToLower(h)], t)
+	}
+}
+
+// Attribute fills e.Attribution. Its answer for the same event, model and sessions is always the same.
+func (a *Attributor) Attribute(e *ocsf.Event) {
+	e.Attribution = ocsf.Attribution{}
+	sp := a.tenants[e.Tenant]
+	if sp == nil {
+		return
+	}
+	a.owner(e)
+	e.Direction = sp.direction(e)
+	for _, rule := range rules {
+		t, why, dir := rule(a, sp, e)
+		if t == nil {
+			continue
+		}
+		e.Trust, e.Partner, e.Rule = t.ID, t.Partner, why
+		if dir != "" {
+			e.Direction = dir
+		}
+		return
+	}
+}
+
+// Own reports whether addr lies in the tenant's declared networks.
+func (a *Attributor) Own(id tenant.ID, addr netip.Addr) bool {
+	sp := a.tenants[id]
+	return sp != nil && sp.own.Contains(addr)
+}
+
+// owner tells who held the source address at the time, and from where they came.
+func (a *Attributor) owner(e *ocsf.Event) {
+	if a.sessions == nil || !e.Src.IP.IsValid() || e.Lease != nil {
+		return
+	}
+	if l, ok := a.sessions.Holder(e.Tenant, e.Src.IP, e.Time); ok {
+		e.Owner, e.OwnerFrom, e.OwnerHost = l.Holder, l.Public, l.Device
+	}
+}
+
+func (sp *space) direction(e *ocsf.Event) ocsf.Direction {
+	if m := e.Mail; m != nil {
+		return ocsf.DirectionIn
+	}
+	src, dst := e.Src.IP, e.Dst.IP
+	switch {
+	case !src.IsValid():
+		return ocsf.DirectionUnknown
+	case sp.own.Contains(src) && dst.IsValid() && !sp.own.Contains(dst):
+		return ocsf.DirectionOut
+	case sp.own.Contains(src):
+		return ocsf.DirectionInternal
+	}
+	return ocsf.DirectionIn
+}
+
+// choose returns the trust valid at t; of several, the one that became valid last, then the lowest id.
+func choose(list []*tenant.Trust, t time.Time) *tenant.Trust {
+	var best *tenant.Trust
+	for _, x := range list {
+		if !x.ValidAt(t) {
+			continue
+		}
+		if best == nil || x.ValidFrom.After(best.ValidFrom) || (x.ValidFrom.Equal(best.ValidFrom) && x.ID < best.ID) {
+			best = x
+		}
+	}
+	return best
+}

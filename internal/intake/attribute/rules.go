@@ -1,0 +1,243 @@
+package attribute
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// A rule names the trust by which an event came and why; nil where it does not apply. A direction is returned
+// where the rule knows better than the addresses.
+type rule func(a *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction)
+
+// rules in the order in which they are tried: a principal that names itself before a session, a session before
+// an address, since logs cut addresses and pools are shared.
+var rules = []rule{byCloudPrincipal, byRemoteTool, byAccount, bySession, byNetwork, byJumpHost, byMailDomain, byCompany, byDestination}
+
+func byCloudPrincipal(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	c := e.Cloud
+	if c == nil {
+		return nil, "", ""
+	}
+	try := func(kind, value string) (*tenant.Trust, string, ocsf.Direction) {
+		if value == "" {
+			return nil, "", ""
+		}
+		if t := choose(sp.cloud[kind+"="+strings.ToLower(value)], e.Time); t != nil {
+			return t, "cloud principal " + kind + " " + value, ocsf.DirectionIn
+		}
+		return nil, "", ""
+	}
+	for _, k := range [...][2]string{{"app_id", c.AppID}, {"account_id", c.AccountID}, {"role", e.Actor.Name}} {
+		if t, why, d := try(k[0], k[1]); t != nil {
+			return t, why, d
+		}
+	}
+	if foreign(c.HomeTenant, c.ResourceTenant) {
+		if t, why, d := try("home_tenant", c.HomeTenant); t != nil {
+			return t, why, d
+		}
+	}
+	if c.ServicePrin && foreign(c.AppOwnerTenant, c.ResourceTenant) {
+		return try("home_tenant", c.AppOwnerTenant)
+	}
+	return nil, "", ""
+}
+
+// foreign reports whether a principal of home acts in another cloud tenant; a log that names no resource tenant
+// is the tenant's own, so that a named home that differs from nothing is not taken for foreign.
+func foreign(home, resource string) bool {
+	return home != "" && resource != "" && !strings.EqualFold(home, resource)
+}
+
+func byRemoteTool(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	r := e.Remote
+	if r == nil || r.Tool == "" {
+		return nil, "", ""
+	}
+	keys := []string{}
+	if r.Instance != "" {
+		keys = append(keys, r.Tool+"/"+strings.ToLower(r.Instance))
+	} else {
+		if r.Relay != "" {
+			keys = append(keys, r.Tool+"/@"+strings.ToLower(r.Relay))
+		}
+		keys = append(keys, r.Tool)
+	}
+	for _, k := range keys {
+		if t := choose(sp.rmm[k], e.Time); t != nil {
+			return t, "remote tool " + k, ocsf.DirectionIn
+		}
+	}
+	return nil, "", ""
+}
+
+func byAccount(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Mail != nil {
+		return nil, "", ""
+	}
+	// The actor comes through the trust; an account that is only changed by somebody else does not.
+	u := e.User
+	if e.Class == ocsf.ClassAccountChange || e.Class == ocsf.ClassGroupManagement || u.Name == "" {
+		u = e.Actor
+	}
+	t, pattern := sp.account(u, e.Time)
+	if t == nil && e.Lease != nil {
+		t, pattern = sp.account(e.Lease.Holder, e.Time)
+	}
+	if t == nil {
+		return nil, "", ""
+	}
+	return t, "account " + pattern, ocsf.DirectionIn
+}
+
+func (sp *space) account(u ocsf.User, at time.Time) (*tenant.Trust, string) {
+	if u.Name == "" || u.Name == "-" {
+		return nil, ""
+	}
+	name := strings.ToLower(u.Name)
+	if _, after, ok := strings.Cut(name, `\`); ok {
+		name = after
+	}
+	if t := choose(sp.exact[name], at); t != nil {
+		return t, name
+	}
+	for _, p := range sp.patterns {
+		if matchAccount(p.glob, name) && p.trust.ValidAt(at) {
+			return p.trust, p.glob
+		}
+	}
+	return nil, ""
+}
+
+// matchAccount matches a glob in which * stands for any run of characters; both sides in lower case.
+func matchAccount(glob, name string) bool {
+	parts := strings.Split(glob, "*")
+	if !strings.HasPrefix(name, parts[0]) {
+		return false
+	}
+	name = name[len(parts[0]):]
+	for i, p := range parts[1:] {
+		if i == len(parts)-2 {
+			return strings.HasSuffix(name, p)
+		}
+		at := strings.Index(name, p)
+		if at < 0 {
+			return false
+		}
+		name = name[at+len(p):]
+	}
+	return name == ""
+}
+
+func bySession(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Owner.Name == "" {
+		return nil, "", ""
+	}
+	if t, pattern := sp.account(e.Owner, e.Time); t != nil {
+		return t, "session of " + e.Owner.Name + " (account " + pattern + ")", ocsf.DirectionIn
+	}
+	return nil, "", ""
+}
+
+func (sp *space) network(addr netip.Addr, at time.Time) (*tenant.Trust, string) {
+	if !addr.IsValid() {
+		return nil, ""
+	}
+	addr = addr.Unmap()
+	// Longest prefix first; a shorter one serves where the longer's trust does not hold at the time.
+	for p, list := range sp.prefixes.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
+		if t := choose(list, at); t != nil {
+			return t, p.String()
+		}
+	}
+	return nil, ""
+}
+
+func byNetwork(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Mail != nil || (e.Owner.Name != "" && e.Lease == nil) {
+		// The session names the holder, and the holder is nobody the trusts declare: the pool is shared, and
+		// its address proves nothing.
+		if e.Mail != nil || !sp.declaredPool(e) {
+			return nil, "", ""
+		}
+	}
+	t, p := sp.network(e.Src.IP, e.Time)
+	if t == nil && e.Lease != nil {
+		t, p = sp.network(e.Lease.Public, e.Time)
+	}
+	if t == nil {
+		return nil, "", ""
+	}
+	return t, "network " + p, ocsf.DirectionIn
+}
+
+// declaredPool reports whether the session that holds the source address itself came from a declared network.
+func (sp *space) declaredPool(e *ocsf.Event) bool {
+	t, _ := sp.network(e.OwnerFrom, e.Time)
+	return t != nil || !e.OwnerFrom.IsValid()
+}
+
+func byJumpHost(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	for _, h := range [...]string{e.Src.Host, addrText(e.Src.IP)} {
+		if h == "" {
+			continue
+		}
+		h = strings.ToLower(h)
+		if t := choose(sp.jump[h], e.Time); t != nil && !sp.own.Contains(e.Src.IP) {
+			return t, "jump host " + h, ocsf.DirectionIn
+		}
+	}
+	return nil, "", ""
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func byMailDomain(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Mail == nil {
+		return nil, "", ""
+	}
+	for _, from := range [...]string{e.Mail.From, e.Mail.EnvelopeFrom} {
+		_, domain, ok := strings.Cut(from, "@")
+		for ok && domain != "" {
+			if t := choose(sp.mail[domain], e.Time); t != nil {
+				return t, "mail domain " + domain, ocsf.DirectionIn
+			}
+			_, domain, ok = strings.Cut(domain, ".")
+		}
+	}
+	return nil, "", ""
+}
+
+// byCompany attributes what a provider's own remote tool says it did at a client, by the client's name.
+func byCompany(a *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Remote == nil || e.Remote.Company == "" {
+		return nil, "", ""
+	}
+	id, ok := a.company[strings.ToLower(e.Remote.Company)]
+	if !ok {
+		return nil, "", ""
+	}
+	if t := choose(sp.out[id], e.Time); t != nil {
+		return t, "remote tool company " + e.Remote.Company, ocsf.DirectionOut
+	}
+	return nil, "", ""
+}
+
+func byDestination(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if e.Flow == nil && e.Class != ocsf.ClassNetworkActivity {
+		return nil, "", ""
+	}
+	if t, p := sp.network(e.Dst.IP, e.Time); t != nil {
+		return t, "destination network " + p, ocsf.DirectionOut
+	}
+	return nil, "", ""
+}
