@@ -1,0 +1,104 @@
+package sigma
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// RuleSet is a set of compiled rules. It is immutable and safe for use by several goroutines.
+type RuleSet struct {
+	rules  []*Rule
+	groups []*group
+	slots  *slots
+	work   sync.Pool // *scratch
+}
+
+// Compile compiles every rule of the documents. Rules that can't be compiled are left out and told as errors,
+// in the order of the documents; of two rules with one id the first is kept.
+func Compile(docs []Document) (*RuleSet, []LoadError) {
+	var errs []LoadError
+	if len(docs) > MaxDocuments {
+		errs = append(errs, LoadError{File: docs[MaxDocuments].Name, Reason: fmt.Sprintf("%d documents, at most %d are read: this and all after it are left out", len(docs), MaxDocuments)})
+		docs = docs[:MaxDocuments]
+	}
+	s := &RuleSet{slots: newSlots()}
+	byID := map[string]*Rule{}
+	for _, d := range docs {
+		rules, bad := parseDocument(d)
+		errs = append(errs, bad...)
+		for _, r := range rules {
+			if r.ID == "" {
+				errs = append(errs, LoadError{File: r.File, Line: r.Line, Rule: r.Title, Reason: "no id: findings need one that stays"})
+				continue
+			}
+			if first := byID[r.ID]; first != nil {
+				errs = append(errs, LoadError{File: r.File, Line: r.Line, Rule: r.Title, Reason: fmt.Sprintf("id %s is already that of %q in %s", r.ID, first.Title, first.File)})
+				continue
+			}
+			byID[r.ID] = r
+			s.rules = append(s.rules, r)
+		}
+	}
+	s.build()
+	return s, errs
+}
+
+// build sorts the rules by id, so that the order of files never matters, and compiles them by log source.
+func (s *RuleSet) build() {
+	slices.SortFunc(s.rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
+	type part struct {
+		rules []*Rule
+		pos   []int32
+	}
+	parts := map[LogSource]*part{}
+	var order []LogSource
+	for i, r := range s.rules {
+		p := parts[r.LogSource]
+		if p == nil {
+			p = &part{}
+			parts[r.LogSource] = p
+			order = append(order, r.LogSource)
+		}
+		p.rules, p.pos = append(p.rules, r), append(p.pos, int32(i))
+	}
+	slices.SortFunc(order, func(a, b LogSource) int {
+		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Category, b.Category))
+	})
+	for i, src := range order {
+		s.groups = append(s.groups, newGroup(src, i, parts[src].rules, parts[src].pos, s.slots))
+	}
+	s.work.New = func() any { return newScratch(s) }
+}
+
+// Rules returns the rules in the order of their ids.
+func (s *RuleSet) Rules() []*Rule { return slices.Clone(s.rules) }
+
+// Rule returns the rule with that id, or nil.
+func (s *RuleSet) Rule(id string) *Rule {
+	i, ok := slices.BinarySearchFunc(s.rules, id, func(r *Rule, id string) int { return cmp.Compare(r.ID, id) })
+	if !ok {
+		return nil
+	}
+	return s.rules[i]
+}
+
+// Len returns how many rules there are.
+func (s *RuleSet) Len() int { return len(s.rules) }
+
+// Match calls yield for each rule that matches an event of the batch, with the event's position: events in
+// order, and the rules of one event in the order of their ids.
+func (s *RuleSet) Match(batch []*ocsf.Event, yield func(event int, r *Rule)) {
+	w := s.work.Get().(*scratch)
+	defer s.work.Put(w)
+	for i, e := range batch {
+		w.load(e)
+		for _, pos := range w.match() {
+			yield(i, s.rules[pos])
+		}
+	}
+	w.forget()
+}

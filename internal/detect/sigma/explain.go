@@ -1,0 +1,85 @@
+package sigma
+
+import (
+	"fmt"
+
+	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+var _ detect.Explainer = (*detector)(nil)
+
+// maxNear bounds how many rules an explanation shows that came near.
+const maxNear = 20
+
+// Explain says for which log sources the event's kind has rules, which of them match, and of those where some
+// selection holds and the condition doesn't, what holds and what doesn't.
+func (d *detector) Explain(e *ocsf.Event) []string {
+	w := d.set.work.Get().(*scratch)
+	defer d.set.work.Put(w)
+	defer w.forget()
+	w.load(e)
+	sig := signature{e.Source, w.text(slotChannel), w.text(slotEventID), w.text(slotEventType)}
+	var lines []string
+	groups := w.route()
+	if len(groups) == 0 {
+		return []string{fmt.Sprintf("no Sigma rule is for events of %s: none of %d rules was tried", sig, d.set.Len())}
+	}
+	rules := 0
+	for _, g := range groups {
+		rules += len(g.rules)
+		lines = append(lines, fmt.Sprintf("log source %s: %d rules", g.source, len(g.rules)))
+	}
+	lines = append([]string{fmt.Sprintf("%s: %d of %d Sigma rules are for such events", sig, rules, d.set.Len())}, lines...)
+	near := 0
+	for _, g := range groups {
+		for _, c := range g.rules {
+			r := c.rule
+			if w.plain(r.cond) {
+				lines = append(lines, fmt.Sprintf("matches: %s (%s, %s)", r.Title, r.ID, r.Level))
+			} else if text := w.partly(r); text != "" {
+				if near++; near <= maxNear {
+					lines = append(lines, fmt.Sprintf("no match: %s (%s): %s", r.Title, r.ID, text))
+				}
+			}
+		}
+	}
+	if near > maxNear {
+		lines = append(lines, fmt.Sprintf("and %d more rules of which a part holds", near-maxNear))
+	}
+	return lines
+}
+
+// String names the kind of event for people.
+func (s signature) String() string {
+	out := s.source
+	if s.channel != "" {
+		out = s.channel
+	}
+	if out == "" {
+		out = "an unnamed source"
+	}
+	if s.eventID != "" {
+		out += " event " + s.eventID
+	}
+	return out
+}
+
+// partly lists the selections of a rule that hold and those that don't, or returns "" where none holds.
+func (w *scratch) partly(r *Rule) string {
+	var yes, no string
+	for _, s := range r.selections {
+		if w.plain(s.expr) {
+			yes += " " + s.name
+		} else {
+			no += " " + s.name
+		}
+	}
+	switch {
+	case yes == "":
+		return ""
+	case no == "":
+		return "holds:" + yes
+	}
+	return "holds:" + yes + "; doesn't hold:" + no
+}

@@ -1,0 +1,204 @@
+package sigma
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// lineError is an error at a line of the document.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return e.err.Error() }
+
+func at(n *yaml.Node, format string, args ...any) error {
+	return &lineError{n.Line, fmt.Errorf(format, args...)}
+}
+
+// parseDocument reads every rule of one file.
+func parseDocument(d Document) (rules []*Rule, errs []LoadError) {
+	fail := func(line int, rule, reason string) {
+		errs = append(errs, LoadError{File: d.Name, Line: line, Rule: rule, Reason: reason})
+	}
+	if len(d.Data) > MaxDocument {
+		fail(0, "", fmt.Sprintf("%d bytes, at most %d are read", len(d.Data), MaxDocument))
+		return nil, errs
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(d.Data))
+	for {
+		var n yaml.Node
+		err := dec.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			fail(yamlLine(err), "", strings.TrimPrefix(err.Error(), "yaml: "))
+			break
+		}
+		if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
+			continue
+		}
+		r, err := parseRule(n.Content[0])
+		if err == nil {
+			r.File = d.Name
+			rules = append(rules, r)
+			continue
+		}
+		line := n.Content[0].Line
+		var le *lineError
+		if errors.As(err, &le) {
+			line = le.line
+		}
+		fail(line, title(n.Content[0]), err.Error())
+	}
+	if len(rules) == 0 && len(errs) == 0 {
+		fail(0, "", "no rule in this file")
+	}
+	return rules, errs
+}
+
+// yamlLine reads the line out of a message of the YAML reader, which gives it in no other way.
+func yamlLine(err error) int {
+	var line int
+	if _, scanErr := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); scanErr != nil {
+		return 0
+	}
+	return line
+}
+
+func title(n *yaml.Node) string {
+	if v := entry(n, "title"); v != nil && len(v.Value) <= 256 {
+		return v.Value
+	}
+	return ""
+}
+
+// entry returns the value of a key of a mapping, or nil.
+func entry(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func parseRule(n *yaml.Node) (*Rule, error) {
+	if n.Kind != yaml.MappingNode {
+		return nil, at(n, "a rule is a mapping of keys and values")
+	}
+	budget := MaxValues * 4
+	if err := checkTree(n, 0, &budget); err != nil {
+		return nil, err
+	}
+	for _, no := range [...]struct{ key, reason string }{
+		{"correlation", "correlation rules are not supported in this version"},
+		{"filter", "filters are not supported in this version"},
+		{"action", "rule collections (action: global, reset, repeat) are not supported: write each rule out"},
+	} {
+		if v := entry(n, no.key); v != nil {
+			return nil, at(v, "%s", no.reason)
+		}
+	}
+	r, err := parseHead(n)
+	if err != nil {
+		return nil, err
+	}
+	det := entry(n, "detection")
+	if det == nil || det.Kind != yaml.MappingNode {
+		return nil, at(n, "no detection")
+	}
+	return r, parseDetection(r, det)
+}
+
+// checkTree refuses anchors, depth, size and keys that are there twice, before anything is built from the tree.
+func checkTree(n *yaml.Node, depth int, budget *int) error {
+	if *budget--; *budget < 0 {
+		return at(n, "more than %d values", MaxValues*4)
+	}
+	if depth > MaxDepth {
+		return at(n, "nested deeper than %d", MaxDepth)
+	}
+	if n.Kind == yaml.AliasNode {
+		return at(n, "YAML aliases are not supported in rules")
+	}
+	if n.Kind == yaml.MappingNode {
+		seen := make(map[string]bool, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if k := n.Content[i].Value; seen[k] {
+				return at(n.Content[i], "key %q is there twice", k)
+			} else {
+				seen[k] = true
+			}
+		}
+	}
+	for _, c := range n.Content {
+		if err := checkTree(c, depth+1, budget); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseHead(n *yaml.Node) (*Rule, error) {
+	text := func(m *yaml.Node, key string) string {
+		if v := entry(m, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != "!!null" {
+			return v.Value
+		}
+		return ""
+	}
+	r := &Rule{ID: strings.ToLower(text(n, "id")), Title: text(n, "title"), Description: strings.TrimSpace(text(n, "description")),
+		Status: text(n, "status"), Level: strings.ToLower(text(n, "level")), Author: text(n, "author"), Date: text(n, "date"),
+		Modified: text(n, "modified"), License: text(n, "license"), Line: n.Line,
+		Tags: texts(entry(n, "tags")), References: texts(entry(n, "references")),
+		FalsePositives: texts(entry(n, "falsepositives")), Fields: texts(entry(n, "fields"))}
+	if r.Title == "" {
+		return nil, at(n, "no title")
+	}
+	src := entry(n, "logsource")
+	if src == nil || src.Kind != yaml.MappingNode {
+		return nil, at(n, "no logsource")
+	}
+	r.LogSource = LogSource{Category: strings.ToLower(text(src, "category")), Product: strings.ToLower(text(src, "product")), Service: strings.ToLower(text(src, "service"))}
+	if r.LogSource == (LogSource{}) {
+		return nil, at(src, "logsource names no category, product or service")
+	}
+	switch r.Level {
+	case "", "informational", "low", "medium", "high", "critical":
+	default:
+		return nil, at(entry(n, "level"), "unknown level %q: use informational, low, medium, high or critical", r.Level)
+	}
+	own := entry(n, "breakwater")
+	switch r.Outcome = text(own, "outcome"); r.Outcome {
+	case "", "attempted", "succeeded", "unknown":
+	default:
+		return nil, at(own, "unknown outcome %q: use attempted, succeeded or unknown", r.Outcome)
+	}
+	return r, nil
+}
+
+func texts(n *yaml.Node) []string {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		return []string{n.Value}
+	}
+	var out []string
+	for _, c := range n.Content {
+		if n.Kind == yaml.SequenceNode && c.Kind == yaml.ScalarNode && c.Tag != "!!null" {
+			out = append(out, c.Value)
+		}
+	}
+	return out
+}
