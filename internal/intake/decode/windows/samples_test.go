@@ -1,0 +1,48 @@
+package windows
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/breakwater-project/breakwater/internal/intake/decode"
+)
+
+func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
+	cases, bad := 0, 0
+	for _, path := range samples(t, func(p string) bool {
+		return strings.HasPrefix(p, "scenario/") && strings.Contains(p, "/windows/") && strings.HasSuffix(p, ".jsonl") ||
+			strings.HasPrefix(p, "endpoint/regression/") && strings.HasSuffix(p, ".json")
+	}) {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c collect
+		err = decode.Objects(Objects()).Read(context.Background(), path, f, &c)
+		f.Close()
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		for _, reason := range c.bad {
+			t.Logf("%s: %s", path, reason)
+		}
+		for _, e := range c.events {
+			check(t, e)
+			for _, name := range []string{"Channel", "EventID", "Provider_Name", "Computer"} {
+				if e.Fields.Value(name) == "" {
+					t.Errorf("%s: no %s: %v", path, name, e.Fields)
+				}
+			}
+			if _, has := e.Fields.Get("EventRecordID"); has == (e.SourceID == "") || e.Device == "" {
+				t.Errorf("%s: no id or no device: %v", path, e.Fields)
+			}
+		}
+		cases, bad = cases+len(c.events)+len(c.bad), bad+len(c.bad)
+	}
+	t.Logf("cases %d, bad %d", cases, bad)
+	if bad*1000 > cases {
+		t.Errorf("%d of %d records are bad", bad, cases)
+	}
+}
