@@ -152,11 +152,23 @@ func (a *Attributor) Own(id tenant.ID, addr netip.Addr) bool {
 
 // owner tells who held the source address at the time, and from where they came.
 func (a *Attributor) owner(e *ocsf.Event) {
-	if a.sessions == nil || !e.Src.IP.IsValid() || e.Lease != nil {
+	if a.sessions == nil {
+		return
+	}
+	if l := e.Lease; l != nil {
+		if x, ok := a.sessions.Holder(e.Tenant, l.Addr, e.Time); ok && l.Addr.IsValid() && x.Kind != "dhcp" {
+			e.Session = x.ID
+		}
+		return
+	}
+	if !e.Src.IP.IsValid() {
 		return
 	}
 	if l, ok := a.sessions.Holder(e.Tenant, e.Src.IP, e.Time); ok {
 		e.Owner, e.OwnerFrom, e.OwnerHost = l.Holder, l.Public, l.Device
+		if l.Kind != "dhcp" {
+			e.Session = l.ID
+		}
 	}
 }
 

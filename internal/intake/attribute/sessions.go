@@ -2,6 +2,7 @@ package attribute
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -13,6 +14,9 @@ import (
 
 // MaxSession is how long a session without an end is believed to last.
 const MaxSession = 24 * time.Hour
+
+// sameStart is how far two start records of one session may lie apart: products log several.
+const sameStart = 2 * time.Minute
 
 // Sessions remembers who held which address when, per tenant, as VPN, DHCP, RMM and NAT records tell. Learn may
 // come in any order; Seal sorts, and only then may Holder be asked.
@@ -76,13 +80,13 @@ func (s *Sessions) Seal() {
 			n := len(list)
 			open := n > 0 && list[n-1].to.IsZero()
 			switch {
-			case m.lease.Start && open && sameHolder(list[n-1].lease, m.lease):
+			case m.lease.Start && open && sameHolder(list[n-1].lease, m.lease) && m.at.Sub(list[n-1].from) < sameStart:
 				merge(&list[n-1].lease, m.lease) // a second record of the same session
 			case m.lease.Start:
 				if open {
 					list[n-1].to = m.at
 				}
-				list = append(list, interval{from: m.at, lease: m.lease})
+				list = append(list, interval{from: m.at, lease: identified(k, m)})
 			case open && sameHolder(list[n-1].lease, m.lease):
 				list[n-1].to = m.at
 			}
@@ -99,10 +103,13 @@ func (s *Sessions) Seal() {
 	}
 }
 
+// identified gives a session that its source did not number an id of its own: kind, address and start.
+func identified(k holderKey, m mark) ocsf.Lease {
+	m.lease.ID = fmt.Sprintf("%s:%s:%s@%d", k.tenant, m.lease.Kind, k.addr, m.at.Unix())
+	return m.lease
+}
+
 func sameHolder(a, b ocsf.Lease) bool {
-	if a.ID != "" && b.ID != "" {
-		return a.ID == b.ID
-	}
 	return a.Holder.Name == b.Holder.Name && (a.Device == b.Device || a.Device == "" || b.Device == "")
 }
 

@@ -97,6 +97,7 @@ func (a *Attribution) code(c *coder) {
 	a.Owner.code(c)
 	c.addr(&a.OwnerFrom)
 	c.str(&a.OwnerHost)
+	c.str(&a.Session)
 }
 
 func (p *Endpoint) code(c *coder) {

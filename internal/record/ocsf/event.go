@@ -237,6 +237,7 @@ type Attribution struct {
 	Owner     User       // who held the source address then, where a session tells
 	OwnerFrom netip.Addr // where that session came from
 	OwnerHost string     // the device the session named
+	Session   string     // what one actor did without a break; set by the hop graph
 }
 
 // Event is one normalised record of something that happened. Fields that the source does not tell are zero.

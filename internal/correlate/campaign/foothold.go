@@ -1,0 +1,190 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// AskBefore is how long before the intruder's first session a trace request asks the other side to look.
+const AskBefore = 24 * time.Hour
+
+// foothold says where the campaign began. Where the partner's own telemetry shows somebody getting in, it is
+// the first of that: the message to the person who followed it rather than the first alarm. Where it shows
+// nothing, or is not ours, the answer is whom to ask for what and when, and not a guess.
+func (g *group) foothold(c *Campaign) Foothold {
+	var home []*ocsf.Finding
+	for _, f := range g.findings {
+		if f.Tenant == g.home && g.home != "" && (f.Partner == "" || f.Partner == g.partner) && f.Severity >= ocsf.SeverityLow {
+			home = append(home, f)
+		}
+	}
+	if len(home) > 0 {
+		return g.first(home)
+	}
+	if g.partner == "" {
+		return g.first(g.findings)
+	}
+	return g.traceRequest()
+}
+
+// first picks the foothold from findings of one house: a message that its recipient followed, else what got in
+// first, else what came first.
+func (g *group) first(list []*ocsf.Finding) Foothold {
+	followed := g.followers(list)
+	best, rank := list[0], 9
+	for _, f := range list {
+		r := 3
+		switch {
+		case f.Layer == tenant.LayerMail && followedBy(f, followed):
+			r = 0
+		case f.Layer == tenant.LayerMail && targeted(f):
+			r = 1
+		case f.Outcome == ocsf.OutcomeSucceeded:
+			r = 2
+		}
+		if r == 3 && f.Severity < ocsf.SeverityMedium {
+			r = 4
+		}
+		if r < rank || (r == rank && f.Time.Before(best.Time)) {
+			best, rank = f, r
+		}
+	}
+	at, ent := footholdEntity(best)
+	return Foothold{Time: at.UTC(), Tenant: best.Tenant, Layer: best.Layer, Entity: &ent, Reason: best.Title + ": " + best.Reason}
+}
+
+// targeted reports whether a mail finding is aimed at this house, and not the phish of the day.
+func targeted(f *ocsf.Finding) bool { return !commodity(f) && f.Severity >= ocsf.SeverityMedium }
+
+// followers are the people and hosts of a house that did what a message asked: contacts with its links'
+// domains, sign-ins from the intruder's addresses.
+func (g *group) followers(list []*ocsf.Finding) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range list {
+		if f.Layer == tenant.LayerMail {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role == ocsf.RoleActor || e.Role == ocsf.RoleTarget {
+				out[strings.ToLower(e.Value)] = true
+			}
+		}
+	}
+	for _, s := range g.tainted {
+		if len(list) > 0 && s.Tenant == list[0].Tenant && s.User != "" {
+			out[s.User] = true
+		}
+	}
+	return out
+}
+
+// followedBy reports whether one of a message's recipients is among those who followed, by address or account.
+func followedBy(f *ocsf.Finding, who map[string]bool) bool {
+	return slices.ContainsFunc(f.Entities, func(e ocsf.Entity) bool {
+		if e.Type != ocsf.EntityMailbox || e.Role != ocsf.RoleTarget {
+			return false
+		}
+		local, _, _ := strings.Cut(e.Value, "@")
+		return who[strings.ToLower(e.Value)] || who[strings.ToLower(local)]
+	})
+}
+
+// footholdEntity is what was first held: the mailbox, the account, the host; and since when.
+func footholdEntity(f *ocsf.Finding) (time.Time, ocsf.Entity) {
+	pick := func(types ...ocsf.EntityType) (ocsf.Entity, bool) {
+		for _, t := range types {
+			for _, e := range f.Entities {
+				if e.Type == t && e.Role != ocsf.RoleInfrastructure && e.Role != ocsf.RoleSource {
+					return ocsf.Entity{Type: e.Type, Value: e.Value}, true
+				}
+			}
+		}
+		return ocsf.Entity{}, false
+	}
+	at := f.Time
+	if f.Rule == "fanout/password-spray" {
+		for _, ev := range f.Evidence {
+			if ev.Event.Status == ocsf.StatusSuccess {
+				at = ev.Event.Time
+				break
+			}
+		}
+	}
+	order := []ocsf.EntityType{ocsf.EntityHost, ocsf.EntityUser, ocsf.EntityMailbox, ocsf.EntityIP}
+	switch f.Layer {
+	case tenant.LayerMail:
+		order = []ocsf.EntityType{ocsf.EntityMailbox}
+	case tenant.LayerCloud, tenant.LayerAccess:
+		order = []ocsf.EntityType{ocsf.EntityUser, ocsf.EntityApp, ocsf.EntityHost}
+	}
+	if e, ok := pick(order...); ok {
+		return at, e
+	}
+	if len(f.Entities) > 0 {
+		return at, ocsf.Entity{Type: f.Entities[0].Type, Value: f.Entities[0].Value}
+	}
+	return at, ocsf.Entity{Type: ocsf.EntityHost, Value: "unknown"}
+}
+
+// traceRequest names the organisation that must look, for what and when. The partner answers for itself; where
+// the trust comes through another, the one behind it does.
+func (g *group) traceRequest() Foothold {
+	ask := string(g.partner)
+	var first *hop.Session
+	for _, s := range g.sortedTaint() {
+		if s.Tenant == g.home || s.Partner != g.partner {
+			continue
+		}
+		if first == nil {
+			first = s
+		}
+		if t := g.in.Model.Trust(s.Trust); t != nil && t.Through != "" {
+			ask = string(t.Through)
+		}
+	}
+	f := Foothold{Ask: ask}
+	if first == nil {
+		f.From, f.To = g.span()
+		f.From = f.From.Add(-AskBefore)
+		for _, e := range g.findings[0].Entities {
+			if e.Role == ocsf.RoleActor || e.Role == ocsf.RoleSource {
+				f.For = string(e.Type) + " " + e.Value
+				break
+			}
+		}
+	} else {
+		f.From, f.To = first.Start.Add(-AskBefore).UTC(), first.End.UTC()
+		f.For = traceSubject(first)
+	}
+	if f.For == "" {
+		f.For = "the sender " + g.findings[0].ID
+	}
+	f.Reason = fmt.Sprintf("nothing in our telemetry shows how the intruder got into %s; it must look for %s between %s and %s",
+		ask, f.For, f.From.Format(time.RFC3339), f.To.Format(time.RFC3339))
+	return f
+}
+
+func traceSubject(s *hop.Session) string {
+	var parts []string
+	if s.User != "" {
+		parts = append(parts, "account "+s.User)
+	}
+	if s.Origin != "" {
+		parts = append(parts, "host "+s.Origin)
+	}
+	if s.Public.IsValid() {
+		parts = append(parts, "address "+s.Public.String())
+	} else if s.Addr.IsValid() {
+		parts = append(parts, "address "+s.Addr.String())
+	}
+	if s.Instance != "" {
+		parts = append(parts, s.Tool+" instance "+s.Instance)
+	}
+	return strings.Join(parts, ", ")
+}

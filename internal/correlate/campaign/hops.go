@@ -1,0 +1,152 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// MaxHops bounds what a campaign shows; what is left out is the weakest.
+const MaxHops = 200
+
+// hops tells the campaign's moves for the map: one for each tainted session and one for each finding that no
+// session carries.
+func (g *group) hops() []Hop {
+	var out []Hop
+	covered := map[string][]string{} // session → findings
+	for _, f := range g.findings {
+		var on []string
+		for _, id := range sessionsOf(f) {
+			if g.tainted[id] != nil {
+				on = append(on, id)
+			}
+		}
+		if len(on) == 0 {
+			out = append(out, g.findingHop(f))
+			continue
+		}
+		for _, id := range on {
+			covered[id] = append(covered[id], f.ID)
+		}
+	}
+	for _, s := range g.sortedTaint() {
+		if !s.Out {
+			out = append(out, g.sessionHop(s, covered[s.ID]))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Hop) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Label, b.Label)
+	})
+	if len(out) > MaxHops {
+		slices.SortStableFunc(out, func(a, b Hop) int { return int(b.Severity) - int(a.Severity) })
+		out = out[:MaxHops]
+		slices.SortStableFunc(out, func(a, b Hop) int { return a.Time.Compare(b.Time) })
+	}
+	return out
+}
+
+func (g *group) findingHop(f *ocsf.Finding) Hop {
+	h := Hop{Time: f.Time.UTC(), Kind: f.Detector, Label: f.Title, Trust: f.Trust, Outcome: string(f.Outcome), Severity: f.Severity, Findings: []string{f.ID}}
+	h.To.Tenant = f.Tenant
+	if f.Partner != "" && f.Partner == g.partner {
+		h.From.Tenant = g.home
+	}
+	for _, e := range f.Entities {
+		switch e.Role {
+		case ocsf.RoleTarget:
+			if h.To.Entity.Value == "" {
+				h.To.Entity = ocsf.Entity{Type: e.Type, Value: e.Value}
+			}
+		default:
+			if h.From.Entity.Value == "" {
+				h.From.Entity = ocsf.Entity{Type: e.Type, Value: e.Value}
+			}
+		}
+	}
+	if h.To.Entity.Value == "" {
+		h.To.Entity = h.From.Entity
+	}
+	for i, ev := range f.Evidence {
+		if i == 5 {
+			break
+		}
+		h.Evidence = append(h.Evidence, HopEvidence{ev.File, ev.Record, ev.Event.Detail()})
+	}
+	return h
+}
+
+func (g *group) sessionHop(s *hop.Session, findings []string) Hop {
+	h := Hop{Time: s.Start.UTC(), Kind: string(s.Kind), Trust: s.Trust, Findings: findings, Severity: ocsf.SeverityLow, Outcome: string(ocsf.OutcomeAttempted)}
+	h.To = HopEnd{Tenant: s.Tenant, Entity: ocsf.Entity{Type: ocsf.EntityIP, Value: addrOf(s)}}
+	if !s.Success.IsZero() {
+		h.Outcome = string(ocsf.OutcomeSucceeded)
+	}
+	for _, id := range findings {
+		for _, f := range g.findings {
+			if f.ID == id {
+				h.Severity = max(h.Severity, f.Severity)
+			}
+		}
+	}
+	if s.Partner == g.partner && s.Tenant != g.home {
+		h.From.Tenant = g.home
+	}
+	h.From.Entity = origin(s)
+	for _, a := range s.Acts {
+		if a.Got && a.Target != "" {
+			h.To.Entity = ocsf.Entity{Type: ocsf.EntityHost, Value: a.Target}
+			break
+		}
+	}
+	h.Label = fmt.Sprintf("%s as %s", sessionName(s), firstText(s.User, "unknown"))
+	if s.Kind == hop.KindVPN || s.Kind == hop.KindRMM {
+		h.JoinKey = s.ID
+	}
+	h.Evidence = append(h.Evidence, HopEvidence{s.Opened.File, s.Opened.Record, "session opened; " + g.why[s.ID]})
+	for i, a := range s.Acts {
+		if i == 8 {
+			break
+		}
+		h.Evidence = append(h.Evidence, HopEvidence{a.File, a.Record, strings.TrimSpace(a.Kind + " " + a.Target + " " + clip(a.Detail, 120))})
+	}
+	return h
+}
+
+func sessionName(s *hop.Session) string {
+	switch s.Kind {
+	case hop.KindVPN:
+		return "VPN session"
+	case hop.KindRMM:
+		return s.Tool + " session"
+	case hop.KindCloud:
+		return "cloud sign-in"
+	}
+	return "session"
+}
+
+func origin(s *hop.Session) ocsf.Entity {
+	switch {
+	case s.Kind == hop.KindRMM && s.Instance != "":
+		return ocsf.Entity{Type: ocsf.EntityRMM, Value: s.Instance}
+	case s.Origin != "":
+		return ocsf.Entity{Type: ocsf.EntityHost, Value: s.Origin}
+	case s.Public.IsValid():
+		return ocsf.Entity{Type: ocsf.EntityIP, Value: s.Public.String()}
+	case s.Addr.IsValid():
+		return ocsf.Entity{Type: ocsf.EntityIP, Value: s.Addr.String()}
+	}
+	return ocsf.Entity{Type: ocsf.EntityUser, Value: s.User}
+}
+
+func addrOf(s *hop.Session) string {
+	if s.Addr.IsValid() {
+		return s.Addr.String()
+	}
+	return string(s.Tenant)
+}

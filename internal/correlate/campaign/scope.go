@@ -1,0 +1,327 @@
+package campaign
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// conclude turns a group into a campaign: scope, accesses, foothold, hops.
+func (g *group) conclude(in Evidence) *Campaign {
+	g.taint()
+	c := &Campaign{Partner: g.partner, Accesses: g.accesses(), JoinedBy: g.joinList()}
+	c.Start, c.End = g.span()
+	c.Drawn = c.End
+	from, to := g.clientSpan()
+	for i := range in.Model.Tenants {
+		c.Tenants = append(c.Tenants, g.scope(&in.Model.Tenants[i], c.Accesses, from, to))
+	}
+	slices.SortFunc(c.Tenants, func(a, b TenantOutcome) int { return strings.Compare(string(a.Tenant), string(b.Tenant)) })
+	c.FirstFoothold = g.foothold(c)
+	began := c.began()
+	if began.IsZero() || c.FirstFoothold.Time.IsZero() {
+		began = c.Start
+	}
+	c.DwellDays = float64(int(c.End.Sub(began).Hours()/24*10+0.5)) / 10
+	c.Hops = g.hops()
+	c.ID = shortHash("campaign", string(g.partner), string(g.findings[0].Tenant), g.findings[0].ID)
+	c.Summary = c.summary(in.Model)
+	return c
+}
+
+func (g *group) span() (from, to time.Time) {
+	for _, f := range g.findings {
+		if from.IsZero() || f.Time.Before(from) {
+			from = f.Time
+		}
+		if f.End.After(to) {
+			to = f.End
+		}
+	}
+	for _, s := range g.tainted {
+		if s.Start.Before(from) {
+			from = s.Start
+		}
+		if s.End.After(to) {
+			to = s.End
+		}
+	}
+	return from.UTC(), to.UTC()
+}
+
+// clientSpan is when the intruder was at work outside the partner's own house; where he was not, the whole span.
+func (g *group) clientSpan() (from, to time.Time) {
+	widen := func(a, b time.Time) {
+		if from.IsZero() || a.Before(from) {
+			from = a
+		}
+		if b.After(to) {
+			to = b
+		}
+	}
+	for _, f := range g.findings {
+		if f.Tenant != g.home {
+			widen(f.Time, f.End)
+		}
+	}
+	for _, s := range g.tainted {
+		if s.Tenant != g.home {
+			widen(s.Start, s.End)
+		}
+	}
+	if from.IsZero() {
+		return g.span()
+	}
+	return from, to
+}
+
+// accesses are the ways in that the intruder was seen to hold.
+func (g *group) accesses() []Access {
+	have := map[Access]bool{}
+	for _, s := range g.tainted {
+		if s.Partner == "" || s.Partner != g.partner || s.Tenant == g.home {
+			continue
+		}
+		t := g.in.Model.Trust(s.Trust)
+		switch {
+		case t == nil:
+		case s.Kind == hop.KindCloud:
+			for _, p := range t.CloudPrincipals {
+				switch {
+				case p.AppID != "" && strings.EqualFold(p.AppID, s.App) && strings.HasPrefix(s.User, "app "):
+					have[Access{"cloud-app", strings.ToLower(p.AppID)}] = true
+				case p.HomeTenant != "" && !strings.HasPrefix(s.User, "app "):
+					have[Access{"cloud-principal", strings.ToLower(p.HomeTenant)}] = true
+				case p.AccountID != "":
+					have[Access{"cloud-account", p.AccountID}] = true
+				}
+			}
+		case s.Kind == hop.KindRMM:
+			have[Access{"remote-tool", s.Tool + "/" + s.Instance}] = true
+		case s.User != "" && !strings.Contains(s.User, "$"):
+			have[Access{"account", s.User}] = true
+		case s.Addr.IsValid():
+			have[Access{"network", s.Addr.String()}] = true
+		}
+	}
+	for _, f := range g.findings {
+		if f.Layer == tenant.LayerMail && f.Partner == g.partner && f.Partner != "" && f.Tenant != g.home {
+			for _, ev := range f.Evidence {
+				if m := ev.Event.Mail; m != nil && g.realSender(m) {
+					if _, domain, ok := strings.Cut(m.From, "@"); ok {
+						have[Access{"mail", domain}] = true
+					}
+				}
+			}
+		}
+	}
+	out := []Access{}
+	for a := range have {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b Access) int { return strings.Compare(a.Kind+a.Value, b.Kind+b.Value) })
+	return out
+}
+
+// realSender reports whether a message really came from the partner's mail system, as authentication says.
+func (g *group) realSender(m *ocsf.Mail) bool {
+	return m.DMARC == "pass" || (m.DMARC == "" && (m.SPF == "pass" || m.DKIM == "pass"))
+}
+
+// reaches returns the trust of the campaign's partner by which an access reaches a tenant, or nil.
+func reaches(m *tenant.Model, p tenant.PartnerID, a Access, id tenant.ID, from, to time.Time) *tenant.Trust {
+	for _, t := range m.TrustsInto(id) {
+		if t.Partner != p || !(t.ValidAt(from) || t.ValidAt(to)) {
+			continue
+		}
+		if grants(t, a) {
+			return t
+		}
+	}
+	return nil
+}
+
+func grants(t *tenant.Trust, a Access) bool {
+	switch a.Kind {
+	case "account":
+		return slices.ContainsFunc(t.Accounts, func(p string) bool { return matchAccount(strings.ToLower(p), a.Value) })
+	case "network":
+		addr, err := netip.ParseAddr(a.Value)
+		return err == nil && (slices.ContainsFunc(t.Networks, func(p netip.Prefix) bool { return p.Contains(addr) }) || slices.Contains(t.JumpHosts, a.Value))
+	case "mail":
+		return slices.ContainsFunc(t.MailDomains, func(d string) bool { return tenant.WithinDomain(a.Value, strings.ToLower(d)) })
+	case "remote-tool":
+		return slices.ContainsFunc(t.RemoteTools, func(r tenant.RemoteTool) bool {
+			return r.Tool+"/"+strings.ToLower(r.Instance) == a.Value || (r.Instance == "" && strings.HasPrefix(a.Value, r.Tool+"/"))
+		})
+	case "cloud-principal":
+		return slices.ContainsFunc(t.CloudPrincipals, func(c tenant.CloudPrincipal) bool { return strings.EqualFold(c.HomeTenant, a.Value) })
+	case "cloud-app":
+		return slices.ContainsFunc(t.CloudPrincipals, func(c tenant.CloudPrincipal) bool { return strings.EqualFold(c.AppID, a.Value) })
+	case "cloud-account":
+		return slices.ContainsFunc(t.CloudPrincipals, func(c tenant.CloudPrincipal) bool { return c.AccountID == a.Value })
+	}
+	return false
+}
+
+func matchAccount(pattern, name string) bool {
+	if strings.HasPrefix(pattern, "@") {
+		return strings.HasSuffix(name, pattern)
+	}
+	before, after, glob := strings.Cut(pattern, "*")
+	if !glob {
+		return pattern == name
+	}
+	return len(name) >= len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after)
+}
+
+// shows are the layers of which one at least must send telemetry for the use of an access to be seen.
+func shows(a Access) []tenant.Layer {
+	switch a.Kind {
+	case "mail":
+		return []tenant.Layer{tenant.LayerMail}
+	case "cloud-principal", "cloud-app", "cloud-account":
+		return []tenant.Layer{tenant.LayerCloud}
+	case "remote-tool":
+		return []tenant.Layer{tenant.LayerEndpoint, tenant.LayerNetwork}
+	}
+	return []tenant.Layer{tenant.LayerAccess, tenant.LayerNetwork, tenant.LayerEndpoint}
+}
+
+// scope gives one tenant its outcome, with the reason.
+func (g *group) scope(t *tenant.Tenant, held []Access, from, to time.Time) TenantOutcome {
+	o := TenantOutcome{Tenant: t.ID, Outcome: Clear, Findings: []string{}}
+	for _, f := range g.findings {
+		if f.Tenant == t.ID {
+			o.Findings = append(o.Findings, f.ID)
+			if o.Since.IsZero() || f.Time.Before(o.Since) {
+				o.Since = f.Time.UTC()
+			}
+			if o.Trust == "" {
+				o.Trust = f.Trust
+			}
+			if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
+				o.Outcome, o.Reason = Succeeded, f.Title
+			} else if o.Outcome == Clear {
+				o.Outcome, o.Reason = Attempted, f.Title
+			}
+		}
+	}
+	for _, s := range g.sortedTaint() {
+		if s.Tenant != t.ID || s.Out {
+			continue
+		}
+		if o.Since.IsZero() || s.Start.Before(o.Since) {
+			o.Since = s.Start.UTC()
+		}
+		if o.Trust == "" || s.Trust != "" && s.Partner == g.partner {
+			o.Trust = s.Trust
+		}
+		switch {
+		case !s.Success.IsZero() && o.Outcome != Succeeded:
+			o.Outcome, o.Reason = Succeeded, g.successReason(s)
+		case o.Outcome == Clear:
+			o.Outcome, o.Reason = Attempted, "a session of the intruder's reached it ("+g.why[s.ID]+"), and nothing shows that it got anything"
+		}
+	}
+	if o.Outcome == Clear {
+		g.reach(&o, held, from, to)
+	}
+	return o
+}
+
+func (g *group) successReason(s *hop.Session) string {
+	for _, a := range s.Acts {
+		if a.Got {
+			return strings.TrimSpace(fmt.Sprintf("%s at %s by %s: %s", a.Kind, firstText(a.Target, "the tenant"), firstText(a.User, s.User, "the intruder"), clip(a.Detail, 80)))
+		}
+	}
+	return "a session of the intruder's got something there"
+}
+
+// reach tells exposed, blind and clear apart for a tenant in which nothing of the intruder was seen.
+func (g *group) reach(o *TenantOutcome, held []Access, from, to time.Time) {
+	if o.Tenant == g.home {
+		o.Reason = "the partner's own house: nothing of the intruder was seen in its telemetry"
+		o.Outcome = Exposed
+		if !g.in.Telemetry.Sees(o.Tenant, from, to, tenant.Layers...) {
+			o.Outcome, o.Reason = Blind, "the partner's own house, and its telemetry is missing"
+		}
+		return
+	}
+	for _, a := range held {
+		t := reaches(g.in.Model, g.partner, a, o.Tenant, from, to)
+		if t == nil {
+			continue
+		}
+		o.Trust = t.ID
+		if !g.in.Telemetry.Sees(o.Tenant, from, to, shows(a)...) {
+			o.Outcome = Blind
+			o.Reason = fmt.Sprintf("%s %s reaches it by %s, and the telemetry that would show its use is missing (%s)", a.Kind, a.Value, t.ID, layerNames(shows(a)))
+			return
+		}
+		o.Outcome = Exposed
+		o.Reason = fmt.Sprintf("%s %s reaches it by %s; its telemetry shows nothing of the intruder", a.Kind, a.Value, t.ID)
+	}
+	if o.Outcome == Clear {
+		o.Reason = "no access that the intruder holds reaches it"
+	}
+}
+
+func layerNames(l []tenant.Layer) string {
+	s := make([]string, len(l))
+	for i := range l {
+		s[i] = string(l[i])
+	}
+	return strings.Join(s, ", ")
+}
+
+func (g *group) sortedTaint() []*hop.Session {
+	out := make([]*hop.Session, 0, len(g.tainted))
+	for _, s := range g.tainted {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *hop.Session) int {
+		if c := a.Start.Compare(b.Start); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+func firstText(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
+}
+
+// summary tells the campaign in one sentence.
+func (c *Campaign) summary(m *tenant.Model) string {
+	count := map[Outcome]int{}
+	for _, t := range c.Tenants {
+		count[t.Outcome]++
+	}
+	who := "an unknown way"
+	if p := m.Partner(c.Partner); p != nil {
+		who = firstText(p.Name, string(p.ID))
+	}
+	return fmt.Sprintf("An intruder comes through %s: %d tenants entered, %d attempted, %d exposed, %d blind, %d clear.",
+		who, count[Succeeded], count[Attempted], count[Exposed], count[Blind], count[Clear])
+}

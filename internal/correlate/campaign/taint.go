@@ -1,0 +1,203 @@
+package campaign
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// How close two sessions of one account must lie to be one sitting, and how long an intruder's remote-tool
+// session is taken to last where no record ends it.
+const (
+	SittingGap = 15 * time.Minute
+	RMMSlack   = 10 * time.Minute
+)
+
+// taint finds the sessions that are the intruder's. It begins with those that findings rest on and follows what
+// is exact: the same foreign instance, the same foreign address, the same sitting of the same account from the
+// same place, and sessions that left a partner's host while the intruder was at work on it.
+func (g *group) taint() {
+	all := g.in.Graph.Sessions()
+	for _, f := range g.findings {
+		for _, id := range sessionsOf(f) {
+			if s := g.in.Graph.Session(id); s != nil && g.ours(s, f) {
+				g.mark(s, "a finding rests on it: "+f.Rule)
+			}
+		}
+	}
+	for _, s := range all {
+		switch {
+		case s.Instance != "" && g.infra["rmm-instance\x00"+s.Instance]:
+			g.mark(s, "it uses the foreign instance "+s.Instance)
+		case s.Public.IsValid() && g.infra["ip\x00"+s.Public.String()]:
+			g.mark(s, "it comes from the intruder's address "+s.Public.String())
+		}
+	}
+	g.learnAccounts()
+	for range 8 { // chains of sittings are short; the bound keeps odd data from looping long
+		n := len(g.tainted)
+		g.sittings(all)
+		g.fromHosts(all)
+		g.stolenAccounts(all)
+		if len(g.tainted) == n {
+			break
+		}
+		g.learnAccounts()
+	}
+	g.attachFindings()
+}
+
+// ours reports whether a session that a finding rests on is by that the intruder's: one through the partner, a
+// foreign tool's, or one from the intruder's address. A poller's endless session is not.
+func (g *group) ours(s *hop.Session, f *ocsf.Finding) bool {
+	if s.Kind == hop.KindCloud || s.Kind == hop.KindRMM {
+		return f.Severity >= ocsf.SeverityMedium && f.Rule != "fanout/tenants"
+	}
+	return s.Partner != "" && s.Partner == g.partner && s.End.Sub(s.Start) < 48*time.Hour
+}
+
+func (g *group) mark(s *hop.Session, why string) {
+	if g.tainted[s.ID] == nil {
+		g.tainted[s.ID] = s
+		g.why[s.ID] = why
+	}
+}
+
+func (g *group) learnAccounts() {
+	for _, s := range g.tainted {
+		if s.User != "" && s.Partner == g.partner && g.partner != "" && s.Kind != hop.KindRMM {
+			g.accounts[s.User] = true
+		}
+	}
+}
+
+// sittings follows an account from a tainted session to the sessions it opens elsewhere right before or after,
+// from the same device and address.
+func (g *group) sittings(all []*hop.Session) {
+	var from []*hop.Session
+	for _, s := range g.tainted {
+		if s.Kind == hop.KindVPN && s.User != "" && s.Partner == g.partner {
+			from = append(from, s)
+		}
+	}
+	slices.SortFunc(from, func(a, b *hop.Session) int { return strings.Compare(a.ID, b.ID) })
+	for _, s := range all {
+		if s.Kind != hop.KindVPN || g.tainted[s.ID] != nil || s.Partner != g.partner {
+			continue
+		}
+		for _, t := range from {
+			if s.User == t.User && s.Public == t.Public && (s.Origin == t.Origin && s.Origin != "") &&
+				hop.Overlaps(s.Start, s.End, t.Start, t.End, SittingGap) {
+				g.mark(s, "the same sitting of "+s.User+" as "+t.ID)
+				break
+			}
+		}
+	}
+}
+
+// fromHosts follows the intruder from a host of the partner that a foreign tool controls to the sessions that
+// leave this host for clients meanwhile. Where the intruder's accounts are known, others' sessions are left out:
+// a jump host is shared.
+func (g *group) fromHosts(all []*hop.Session) {
+	if g.home == "" {
+		return
+	}
+	type control struct {
+		host     string
+		from, to time.Time
+		id       string
+	}
+	var controls []control
+	for _, s := range g.tainted {
+		if s.Kind != hop.KindRMM || s.Tenant != g.home || s.Instance == "" || !g.infra["rmm-instance\x00"+s.Instance] {
+			continue
+		}
+		for _, a := range s.Acts {
+			if a.Target != "" && a.Kind != "install" {
+				controls = append(controls, control{a.Target, s.Start, s.End, s.ID})
+				break
+			}
+		}
+	}
+	slices.SortFunc(controls, func(a, b control) int { return strings.Compare(a.id, b.id) })
+	known := len(g.accounts) > 0
+	for _, s := range all {
+		if s.Tenant == g.home || s.Partner != g.partner || g.tainted[s.ID] != nil || s.Origin == "" || s.Out {
+			continue
+		}
+		if known && !g.accounts[s.User] {
+			continue
+		}
+		for _, c := range controls {
+			if s.Origin == c.host && hop.Overlaps(s.Start, s.End, c.from, c.to, RMMSlack) {
+				g.mark(s, "it left "+c.host+" while a foreign tool controlled that host")
+				break
+			}
+		}
+	}
+}
+
+// stolenAccounts follows an account of the partner that somebody else got into to what it does at clients from
+// places that are not its own.
+func (g *group) stolenAccounts(all []*hop.Session) {
+	since := map[string]time.Time{}
+	for _, f := range g.findings {
+		if f.Tenant != g.home || f.Outcome != ocsf.OutcomeSucceeded || f.Detector != "fanout" {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser {
+				since[e.Value] = f.Time
+			}
+		}
+	}
+	if len(since) == 0 {
+		return
+	}
+	places := map[string]bool{} // account and address that were new for the partner
+	for _, f := range g.in.Findings {
+		if f.Rule != "firstcontact/source" || f.Suppressed != nil {
+			continue
+		}
+		for _, ev := range f.Evidence {
+			places[strings.ToLower(ev.Event.User.Name)+"\x00"+ev.Event.Src.IP.String()] = true
+		}
+	}
+	for _, s := range all {
+		from, ok := since[s.User]
+		if ok && s.Kind == hop.KindCloud && !s.Start.Before(from) && places[s.User+"\x00"+s.Addr.String()] {
+			g.mark(s, "the account "+s.User+" was got into before, and this is not one of its places")
+		}
+	}
+}
+
+// attachFindings takes in the weaker findings that rest on tainted sessions or name the intruder's things.
+func (g *group) attachFindings() {
+	have := map[string]bool{}
+	for _, f := range g.findings {
+		have[f.ID] = true
+	}
+	for _, f := range g.in.Findings {
+		if have[f.ID] || !weighs(f) || f.Rule == "recon/internet-noise" {
+			continue
+		}
+		mine := slices.ContainsFunc(infraKeys(f), func(k string) bool { return g.infra[k] })
+		for _, id := range sessionsOf(f) {
+			if s := g.tainted[id]; s != nil {
+				mine = true
+			}
+		}
+		if mine {
+			g.findings = append(g.findings, f)
+		}
+	}
+	slices.SortStableFunc(g.findings, func(a, b *ocsf.Finding) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+}

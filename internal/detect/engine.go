@@ -1,0 +1,105 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// AdvanceEvery is how much event time passes between two calls of Advance.
+const AdvanceEvery = time.Minute
+
+// Engine runs detectors over one stream of events in event time and keeps their findings.
+type Engine struct {
+	detectors []Detector
+	snapshot  string // version of the declared model, written on every finding
+	ledger    map[string]*ocsf.Finding
+	advanced  time.Time
+}
+
+// NewEngine returns an engine over the detectors; version is the declared model's.
+func NewEngine(version string, detectors ...Detector) *Engine {
+	return &Engine{detectors: detectors, snapshot: version, ledger: map[string]*ocsf.Finding{}}
+}
+
+// Process gives one event to every detector. Events must come in event time.
+func (g *Engine) Process(e *ocsf.Event) {
+	if e.Time.Sub(g.advanced) >= AdvanceEvery {
+		g.advanced = e.Time
+		for _, d := range g.detectors {
+			d.Advance(e.Time, g.keep)
+		}
+	}
+	for _, d := range g.detectors {
+		d.Process(e, g.keep)
+	}
+}
+
+// Finish closes every window.
+func (g *Engine) Finish() {
+	for _, d := range g.detectors {
+		d.Advance(g.advanced.Add(100*365*24*time.Hour), g.keep)
+	}
+}
+
+func (g *Engine) keep(f *ocsf.Finding) {
+	f.Snapshot = g.snapshot
+	g.ledger[f.ID] = f
+}
+
+// Findings returns what was found so far, by time, then tenant, then id.
+func (g *Engine) Findings() []*ocsf.Finding {
+	out := make([]*ocsf.Finding, 0, len(g.ledger))
+	for _, f := range g.ledger {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b *ocsf.Finding) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		if c := strings.Compare(string(a.Tenant), string(b.Tenant)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// Explain asks every detector that can explain itself about one event.
+func (g *Engine) Explain(e *ocsf.Event) map[string][]string {
+	out := map[string][]string{}
+	for _, d := range g.detectors {
+		if x, ok := d.(Explainer); ok {
+			out[d.Name()] = x.Explain(e)
+		}
+	}
+	return out
+}
+
+// Snapshot returns the state of every detector, by name.
+func (g *Engine) Snapshot() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, d := range g.detectors {
+		b, err := d.Snapshot()
+		if err != nil {
+			return nil, fmt.Errorf("snapshot of detector %s: %w", d.Name(), err)
+		}
+		out[d.Name()] = b
+	}
+	return out, nil
+}
+
+// Restore gives every detector the state that Snapshot returned for its name.
+func (g *Engine) Restore(states map[string][]byte) error {
+	for _, d := range g.detectors {
+		if b, ok := states[d.Name()]; ok {
+			if err := d.Restore(b); err != nil {
+				return fmt.Errorf("restoring detector %s: %w", d.Name(), err)
+			}
+		}
+	}
+	return nil
+}
