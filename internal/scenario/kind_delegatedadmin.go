@@ -1,0 +1,3 @@
+package scenario
+
+var delegatedAdmin = kind{"delegated-admin", func(*world) {}, func(*world) {}}

@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"slices"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// settle returns the outcome that the kept telemetry can carry: what was written without a layer is not known by it.
+func (w *world) settle(o *org) Outcome {
+	kept := func(ls []tenant.Layer) bool {
+		return slices.ContainsFunc(ls, func(l tenant.Layer) bool { return w.keeps(o, l) })
+	}
+	p := o.part
+	switch {
+	case p.outcome == Clear || p.outcome == Blind:
+		return p.outcome
+	case p.outcome == Succeeded && kept(p.success):
+		return Succeeded
+	case kept(p.seen):
+		return Attempted
+	case kept(p.shows):
+		return Exposed
+	}
+	return Blind
+}
+
+// act is a step of the intruder that could be told as the first foothold.
+type act struct {
+	at     time.Time
+	org    *org
+	layer  tenant.Layer
+	entity Entity
+}
+
+// campaign adds the campaign of the scenario: its first foothold is the first of acts that the telemetry holds.
+// ask is what remains where the first foothold is not held, or where outside says that it never was.
+func (w *world) campaign(outside bool, acts []act, ask Ask, infrastructure []string) {
+	if w.o.WithoutAttack {
+		return
+	}
+	c := Campaign{Partner: tenant.PartnerID(w.provider.id), Infrastructure: infrastructure}
+	for _, o := range w.orgs {
+		if o.tenant {
+			c.Tenants = append(c.Tenants, TenantOutcome{tenant.ID(o.id), w.settle(o)})
+		}
+	}
+	slices.SortStableFunc(acts, func(a, b act) int { return a.at.Compare(b.at) })
+	if i := slices.IndexFunc(acts, func(a act) bool { return w.keeps(a.org, a.layer) }); i >= 0 && !outside {
+		a := acts[i]
+		c.FirstFoothold = &Foothold{a.at.Truncate(time.Second), tenant.ID(a.org.id), a.entity, a.layer}
+	} else {
+		ask.From, ask.To = ask.From.Truncate(time.Hour), ask.To.Truncate(time.Hour).Add(time.Hour)
+		c.Ask = &ask
+	}
+	w.campaigns = append(w.campaigns, c)
+}
+
+func (w *world) truth() *Truth {
+	t := &Truth{Kind: w.o.Kind, Seed: w.o.Seed, Rename: w.o.Rename, WithoutAttack: w.o.WithoutAttack, WithoutLayers: w.o.WithoutLayers, Campaigns: w.campaigns}
+	if t.Campaigns == nil {
+		t.Campaigns = []Campaign{}
+	}
+	return t
+}
+
+// allot draws the outcome of each client: one of each of the wanted ones, then by weight.
+func allot(r *rng, n int, first []Outcome, rest []Outcome) []Outcome {
+	out := append([]Outcome(nil), first[:min(n, len(first))]...)
+	for len(out) < n {
+		out = append(out, pick(r, rest))
+	}
+	r.Shuffle(n, func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
+// foothold draws where the campaign began: in a third of the seeds outside the telemetry.
+func (w *world) foothold() (outside bool, r *rng) {
+	r = newRNG(w.o.Seed, "foothold")
+	return r.IntN(3) == 0, r
+}
+
+// copySession looks for a visit of the client's background to imitate: the same technician through the same jump
+// host, at an address that was lent before and is free at that time.
+func (w *world) copySession(r *rng, c *org, start time.Time, lasts time.Duration) session {
+	var seen []session
+	pools := map[int]bool{}
+	for d := range w.o.Days {
+		for _, v := range w.sessions(c, d) {
+			if v.staff < 0 {
+				seen = append(seen, v)
+				pools[v.pool] = true
+			}
+		}
+	}
+	v := session{jump: r.IntN(len(w.provider.jumps)), tech: r.IntN(w.provider.techs), staff: -1}
+	if len(seen) > 0 {
+		v = pick(r, seen)
+	}
+	v.start, v.end = start, start.Add(lasts)
+	busy := map[int]bool{}
+	d := int(start.Sub(w.start) / (24 * time.Hour))
+	for _, x := range w.sessions(c, min(d, w.o.Days-1)) {
+		if v.start.Before(x.end.Add(time.Minute)) && x.start.Before(v.end.Add(time.Minute)) {
+			busy[x.pool] = true
+		}
+	}
+	first := r.IntN(poolSize)
+	for _, known := range []bool{true, false} {
+		for i := range poolSize {
+			p := poolFirst + (first+i)%poolSize
+			if !busy[p] && (pools[p] || !known) {
+				v.pool = p
+				return v
+			}
+		}
+	}
+	v.pool = poolFirst + first
+	return v
+}
+
+// victim returns the name under the intruder's domain that carries a victim's real domain as labels.
+func (w *world) victim(o *org) string { return w.foe.label + "." + o.domain + "." + w.foe.apex }
+
+func (w *world) infrastructure() []string {
+	out := []string{w.foe.apex, w.foe.web.String(), w.foe.exit.String(), w.foe.instance, w.foe.relay, w.foe.relayIP.String()}
+	for _, e := range w.foe.exits {
+		out = append(out, e.String())
+	}
+	return out
+}

@@ -1,0 +1,142 @@
+// Package scenario writes the telemetry of several organisations in the products' own formats, together with the
+// truth about it: honest daily life of a provider and its clients and, where the kind has one, an intruder who
+// comes to the clients through the provider.
+//
+// In go the options (kind, seed, size); out comes a folder: breakwater.yaml, telemetry, truth.json and
+// attack.tsv, as docs/scenario-format.md fixes it. The same options give the same bytes. Background and intruder
+// draw from separate streams of chance: leaving the attack out leaves every other record as it was. Memory holds
+// at most an hour of the bulk of one tenant, however many events are asked for. Check reads such a folder and
+// says whether it is fair. On an error the folder is left incomplete, without truth.json, and Check refuses it.
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// The size of a scenario.
+const (
+	MinClients = 3
+	MaxClients = 40
+	MinDays    = 3
+	MaxDays    = 366
+	MaxEvents  = 1_000_000_000
+)
+
+// Options says what to write; the zero value of a field asks for its default.
+type Options struct {
+	Kind          string         // one of Kinds; default island-hop
+	Clients       int            // clients of the provider, 3 to 40; default 7
+	Days          int            // 3 to 366; default 11
+	Seed          uint64         // another seed, another story
+	Rename        uint64         // not 0: other names, addresses, accounts, ids and dates for the same story
+	Start         time.Time      // first day, cut to midnight UTC; zero: a fixed Monday
+	Events        int64          // not 0: the background grows to about this many events
+	WithoutAttack bool           // write the background alone
+	WithoutLayers []tenant.Layer // layers that no tenant sends
+}
+
+// defaultStart is a Monday; a renamed scenario moves by whole weeks, so that working days stay working days.
+var defaultStart = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+
+// kind is one sort of scenario: plan casts the organisations and says what the intruder does.
+type kind struct {
+	name string
+	cast func(w *world) // decides trusts, sensors and outcomes before names are written anywhere
+	plan func(w *world) // writes the intruder's records into w.plan and the campaign into w.campaigns
+}
+
+var kinds = []kind{islandHop, delegatedAdmin, falseAlarm}
+
+// Kinds lists the kinds that Write knows.
+func Kinds() []string {
+	out := make([]string, len(kinds))
+	for i, k := range kinds {
+		out[i] = k.name
+	}
+	return out
+}
+
+func (o *Options) normalise() (*kind, error) {
+	if o.Kind == "" {
+		o.Kind = islandHop.name
+	}
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == o.Kind })
+	if i < 0 {
+		return nil, fmt.Errorf("unknown kind %q, known are %s", o.Kind, strings.Join(Kinds(), ", "))
+	}
+	if o.Clients == 0 {
+		o.Clients = 7
+	}
+	if o.Clients < MinClients || o.Clients > MaxClients {
+		return nil, fmt.Errorf("%d clients asked for, %d to %d are possible", o.Clients, MinClients, MaxClients)
+	}
+	if o.Days == 0 {
+		o.Days = 11
+	}
+	if o.Days < MinDays || o.Days > MaxDays {
+		return nil, fmt.Errorf("%d days asked for, %d to %d are possible", o.Days, MinDays, MaxDays)
+	}
+	if o.Events < 0 || o.Events > MaxEvents {
+		return nil, fmt.Errorf("%d events asked for, at most %d are possible", o.Events, MaxEvents)
+	}
+	for _, l := range o.WithoutLayers {
+		if !slices.Contains(tenant.Layers, l) {
+			return nil, fmt.Errorf("unknown layer %q, known are %v", l, tenant.Layers)
+		}
+	}
+	return &kinds[i], nil
+}
+
+// Write writes the scenario into dir, which must be empty or absent, and returns its truth.
+func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
+	k, err := o.normalise()
+	if err != nil {
+		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	if err := emptyDir(dir); err != nil {
+		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	w := newWorld(o)
+	k.cast(w)
+	w.declare()
+	w.twins()
+	k.plan(w)
+	if err := w.writeConfig(dir); err != nil {
+		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	if err := w.writeTelemetry(ctx, dir); err != nil {
+		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	t := w.truth()
+	if err := t.write(dir); err != nil {
+		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	return t, nil
+}
+
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.ReadDir(1); err == nil {
+		return fmt.Errorf("%s is not empty", filepath.Clean(dir))
+	} else if !errors.Is(err, io.EOF) {
+		return fmt.Errorf("looking into %s: %w", dir, err)
+	}
+	return nil
+}

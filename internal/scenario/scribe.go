@@ -1,0 +1,43 @@
+package scenario
+
+import (
+	"strings"
+	"time"
+)
+
+// scribe writes native records for one component: r decides what happens, n draws what nobody chooses (ids,
+// ports, bytes), so that a renamed scenario tells the same story.
+type scribe struct {
+	w    *world
+	r, n *rng
+	put  func(o *org, file string, r rec)
+	step string // technique, while the intruder acts
+}
+
+// scribe returns a scribe with its own streams of chance, named by component, organisation and day.
+func (w *world) scribe(component string, o *org, day int, put func(*org, string, rec)) *scribe {
+	return &scribe{w: w, r: newRNG(w.o.Seed, component, o.idx, day), n: newRNG(w.names, "noise", component, o.idx, day), put: put}
+}
+
+// planner returns a scribe whose records wait for their day; components that touch several organisations use it.
+func (w *world) planner(component string) *scribe {
+	return &scribe{w: w, r: newRNG(w.o.Seed, component), n: newRNG(w.names, "noise", component), put: w.place}
+}
+
+func (w *world) place(o *org, file string, r rec) {
+	if r.step != "" && w.o.WithoutAttack {
+		return
+	}
+	d := int(r.t.Sub(w.start) / (24 * time.Hour))
+	if r.t.Before(w.start) || d >= w.o.Days {
+		return
+	}
+	w.plan[o][d] = append(w.plan[o][d], placed{file, r})
+}
+
+// line puts a record that is one line.
+func (s *scribe) line(o *org, file string, t time.Time, text string) {
+	s.put(o, file, rec{t: t, line: text, step: s.step})
+}
+
+func lower(s string) string { return strings.ToLower(s) }

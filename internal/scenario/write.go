@@ -1,0 +1,306 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// folders are the sources of a tenant, each in its folder, with the layer it carries.
+var folders = []struct {
+	name  string
+	layer tenant.Layer
+}{
+	{"azure", tenant.LayerCloud}, {"entra", tenant.LayerCloud}, {"m365", tenant.LayerCloud}, {"mail", tenant.LayerMail},
+	{"screenconnect", tenant.LayerAccess}, {"vpn", tenant.LayerAccess}, {"windows", tenant.LayerEndpoint}, {"zeek", tenant.LayerNetwork},
+}
+
+// rec is one native record on its way to its file.
+type rec struct {
+	t    time.Time
+	line string
+	post string // Windows: what follows the record number
+	host string // Windows: computer and channel, which count records together
+	name string // mail: the file's name
+	step string // the technique of an intruder's record, empty for the background
+}
+
+// placed is a record with its file, written before its day comes.
+type placed struct {
+	file string
+	rec
+}
+
+func layerOf(file string) tenant.Layer {
+	dir, _, _ := strings.Cut(file, "/")
+	for _, f := range folders {
+		if f.name == dir {
+			return f.layer
+		}
+	}
+	return ""
+}
+
+// keeps reports whether telemetry of that layer of o is written.
+func (w *world) keeps(o *org, l tenant.Layer) bool {
+	return o.tenant && o.layers[l] && !slices.Contains(w.o.WithoutLayers, l)
+}
+
+// hasFolder reports whether an organisation has such a source at all.
+func (o *org) hasFolder(w *world, name string) bool {
+	switch name {
+	case "screenconnect":
+		return !o.client
+	case "vpn":
+		return o.client
+	}
+	return true
+}
+
+// output is one open file of a tenant.
+type output struct {
+	f   *os.File
+	w   *bufio.Writer
+	buf []rec
+	n   int // records written
+}
+
+// writer writes the files of one tenant, each in the order of time.
+type writer struct {
+	w      *world
+	o      *org
+	dir    string
+	files  map[string]*output
+	last   map[string]int64 // last background record number of a computer and channel
+	attack *[]attackLine
+}
+
+type attackLine struct {
+	file   string
+	record int
+	step   string
+}
+
+func (w *world) writeTelemetry(ctx context.Context, dir string) error {
+	var attack []attackLine
+	for _, o := range w.orgs {
+		if !o.tenant {
+			continue
+		}
+		tw := &writer{w: w, o: o, dir: dir, files: map[string]*output{}, last: map[string]int64{}, attack: &attack}
+		err := tw.run(ctx)
+		if cerr := tw.close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("telemetry of %s: %w", o.id, err)
+		}
+	}
+	return writeAttack(dir, attack)
+}
+
+func (tw *writer) run(ctx context.Context) error {
+	for _, f := range folders { // a silent source is an empty folder, not a missing one
+		if tw.w.keeps(tw.o, f.layer) && tw.o.hasFolder(tw.w, f.name) {
+			d := filepath.Join(tw.dir, "telemetry", tw.o.id, f.name)
+			if f.name == "mail" && tw.o.maildir {
+				d = filepath.Join(d, "new")
+			}
+			if err := os.MkdirAll(d, 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	put := func(o *org, file string, r rec) {
+		if o == tw.o {
+			tw.add(file, r)
+		}
+	}
+	for d := range tw.w.o.Days {
+		for _, p := range tw.w.plan[tw.o][d] {
+			tw.add(p.file, p.rec)
+		}
+		for _, g := range daily {
+			g.run(tw.w.scribe("day "+g.name, tw.o, d, put), tw.o, d)
+		}
+		for h := range 24 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			bulk(tw.w.scribe("hour "+strconv.Itoa(h), tw.o, d, put), tw.o, d, h)
+			if err := tw.flush(tw.w.day(d).Add(time.Duration(h+1) * time.Hour)); err != nil {
+				return err
+			}
+		}
+	}
+	return tw.flush(tw.w.end())
+}
+
+func (tw *writer) add(file string, r rec) {
+	if !tw.w.keeps(tw.o, layerOf(file)) || r.t.Before(tw.w.start) || !r.t.Before(tw.w.end()) {
+		return
+	}
+	f := tw.files[file]
+	if f == nil {
+		f = &output{}
+		tw.files[file] = f
+	}
+	f.buf = append(f.buf, r)
+}
+
+// flush writes what happened before t. Background records keep their order and numbers whether or not the
+// intruder's stand among them.
+func (tw *writer) flush(t time.Time) error {
+	names := make([]string, 0, len(tw.files))
+	for name := range tw.files {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		f := tw.files[name]
+		slices.SortStableFunc(f.buf, func(a, b rec) int {
+			if c := a.t.Compare(b.t); c != 0 {
+				return c
+			}
+			return strings.Compare(a.step, b.step)
+		})
+		n, _ := slices.BinarySearchFunc(f.buf, t, func(r rec, t time.Time) int { return r.t.Compare(t) })
+		if n == 0 {
+			continue
+		}
+		if err := tw.writeOut(name, f, f.buf[:n]); err != nil {
+			return err
+		}
+		f.buf = append(f.buf[:0:0], f.buf[n:]...)
+	}
+	return nil
+}
+
+func (tw *writer) writeOut(name string, f *output, recs []rec) error {
+	if name == mailFile {
+		return tw.writeMail(recs)
+	}
+	numbers := tw.number(name, recs)
+	rel := "telemetry/" + tw.o.id + "/" + name
+	if f.w == nil {
+		path := filepath.Join(tw.dir, filepath.FromSlash(rel))
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		f.f, f.w = file, bufio.NewWriterSize(file, 1<<16)
+		f.w.WriteString(fileHeader(name, tw.o, tw.w.start))
+	}
+	for i, r := range recs {
+		f.n++
+		f.w.WriteString(r.line)
+		if r.host != "" {
+			f.w.WriteString(strconv.FormatInt(numbers[i], 10))
+			f.w.WriteString(r.post)
+		}
+		if err := f.w.WriteByte('\n'); err != nil {
+			return fmt.Errorf("writing %s: %w", rel, err)
+		}
+		if r.step != "" {
+			*tw.attack = append(*tw.attack, attackLine{rel, f.n, r.step})
+		}
+	}
+	return nil
+}
+
+// number gives Windows records their numbers: they grow with time, as if a busy log were forwarded in part, and an
+// intruder's record takes a free one between.
+func (tw *writer) number(name string, recs []rec) []int64 {
+	if !strings.HasPrefix(name, "windows/") {
+		return nil
+	}
+	out := make([]int64, len(recs))
+	used := map[string]map[int64]bool{}
+	of := func(r rec) int64 {
+		base := newRNG(tw.w.names, "record number", r.host).Int64N(900_000)
+		return base + r.t.Sub(tw.w.start).Milliseconds()
+	}
+	bases := map[string]int64{}
+	for pass := range 2 {
+		for i, r := range recs {
+			if (pass == 1) != (r.step != "") {
+				continue
+			}
+			base, ok := bases[r.host]
+			if !ok {
+				base = of(rec{t: tw.w.start, host: r.host})
+				bases[r.host] = base
+				used[r.host] = map[int64]bool{}
+			}
+			n := base + r.t.Sub(tw.w.start).Milliseconds()
+			if pass == 0 {
+				n = max(n, tw.last[r.host]+1)
+				tw.last[r.host] = n
+			}
+			for used[r.host][n] {
+				n++
+			}
+			used[r.host][n] = true
+			out[i] = n
+		}
+	}
+	return out
+}
+
+func (tw *writer) writeMail(recs []rec) error {
+	for _, r := range recs {
+		rel := "telemetry/" + tw.o.id + "/mail/" + r.name
+		if tw.o.maildir {
+			rel = "telemetry/" + tw.o.id + "/mail/new/" + r.name
+		}
+		if err := os.WriteFile(filepath.Join(tw.dir, filepath.FromSlash(rel)), []byte(r.line), 0o644); err != nil {
+			return err
+		}
+		if r.step != "" {
+			*tw.attack = append(*tw.attack, attackLine{rel, 1, r.step})
+		}
+	}
+	return nil
+}
+
+func (tw *writer) close() error {
+	var first error
+	for name, f := range tw.files {
+		if f.f == nil {
+			continue
+		}
+		f.w.WriteString(fileFooter(name, tw.o, tw.w.end()))
+		err := f.w.Flush()
+		if cerr := f.f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func writeAttack(dir string, lines []attackLine) error {
+	slices.SortFunc(lines, func(a, b attackLine) int {
+		if c := strings.Compare(a.file, b.file); c != 0 {
+			return c
+		}
+		return a.record - b.record
+	})
+	var b strings.Builder
+	b.WriteString("# file\trecord\ttechnique\n")
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%s\t%d\t%s\n", l.file, l.record, l.step)
+	}
+	return os.WriteFile(filepath.Join(dir, "attack.tsv"), []byte(b.String()), 0o644)
+}
