@@ -259,7 +259,7 @@ func (g *graph) lanes(n namer, c *campaign.Campaign, moves []move) {
 	}
 	slices.SortStableFunc(ids, func(a, b tenant.ID) int { return rank(a) - rank(b) })
 	for i, id := range ids {
-		l := lane{Tenant: id, Name: wrap(clip(plain(n.tenant(id)), 66), 24), Odd: i%2 == 1}
+		l := lane{Tenant: id, Name: wrap(clip(plain(n.tenant(id)), 57), 19), Odd: i%2 == 1}
 		for _, t := range c.Tenants {
 			if t.Tenant == id && id != "" {
 				l.Outcome = t.Outcome
