@@ -180,7 +180,10 @@ func (d *declared) checkTies() {
 			claim("networks", "network", p.String(), true)
 		}
 		for _, p := range t.Accounts {
-			claim("accounts", "account", strings.TrimPrefix(p, "*@"), true)
+			if strings.HasPrefix(p, "*@") {
+				p = p[1:] // both spellings mean all of the domain
+			}
+			claim("accounts", "account", p, true)
 		}
 		for _, m := range t.MailDomains {
 			claim("mail_domains", "mail domain", m, false)

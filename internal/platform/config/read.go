@@ -242,7 +242,7 @@ func known(key string, keys []string) bool {
 // suggestion names the key that was probably meant, or all of them.
 func suggestion(key string, keys []string) string {
 	for _, k := range keys {
-		if len(key) < 40 && distance(strings.ToLower(key), k) <= 2 {
+		if len(key) < 40 && distance(strings.ToLower(key), k) <= len(k)/3 {
 			return fmt.Sprintf("did you mean %q?", k)
 		}
 	}
