@@ -1,0 +1,161 @@
+// Package phish finds phishing that uses the names, the mail and the trust of organisations we know: island hopping
+// begins with it and moves on by it. Mail events go in; out comes one finding a message, with points and a plain
+// sentence for each reason. DNS, TLS and HTTP events are looked at for one thing: a declared domain as labels under
+// a foreign apex, which means that somebody followed such a link.
+//
+// The detector learns in event time what mail each organisation sends to each tenant (links, pairs, programs,
+// accounts) and compares authenticated mail with that; content alone cannot see one bad sentence in a good thread.
+// SPF, DKIM and DMARC are read from the event, never evaluated here; links are never fetched. All state is bounded,
+// and equal input gives equal findings.
+package phish
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// Detector implements detect.Detector and detect.Explainer.
+type Detector struct {
+	model *tenant.Model
+	names *names
+	state state
+}
+
+// state is everything that Snapshot carries.
+type state struct {
+	Mail     map[tenant.ID]*mailState
+	Open     map[string]*open    // findings that may still grow, by tenant, rule and key
+	Fan      map[string]*cluster // messages with one text, by hash
+	Contacts map[string]*open
+}
+
+var (
+	_ detect.Detector  = (*Detector)(nil)
+	_ detect.Explainer = (*Detector)(nil)
+)
+
+// New returns a detector that knows the declared model.
+func New(c detect.Context) *Detector {
+	return &Detector{model: c.Model, names: newNames(c.Model), state: newState()}
+}
+
+func newState() state {
+	return state{Mail: map[tenant.ID]*mailState{}, Open: map[string]*open{}, Fan: map[string]*cluster{}, Contacts: map[string]*open{}}
+}
+
+// Name returns "phish".
+func (d *Detector) Name() string { return "phish" }
+
+// Process looks at one event.
+func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
+	switch {
+	case e.Mail != nil:
+		s := d.tenantState(e.Tenant)
+		x := d.read(e)
+		v := d.score(x, s)
+		d.fanOut(x, v, emit)
+		if v.severity >= ocsf.SeverityLow {
+			d.report(x, v, emit)
+		}
+		d.learn(s, x, v)
+	case e.Dst.Domain != "" || e.URL != "":
+		d.contact(e, emit)
+	}
+}
+
+// Advance forgets what can no longer grow.
+func (d *Detector) Advance(now time.Time, _ detect.Emit) {
+	for k, o := range d.state.Open {
+		if now.Sub(o.Since) > openFor {
+			delete(d.state.Open, k)
+		}
+	}
+	for k, o := range d.state.Contacts {
+		if now.Sub(o.Since) > openFor {
+			delete(d.state.Contacts, k)
+		}
+	}
+	for k, c := range d.state.Fan {
+		if now.Sub(c.Last) > fanWindow {
+			delete(d.state.Fan, k)
+		}
+	}
+}
+
+// Snapshot returns the whole state as JSON.
+func (d *Detector) Snapshot() ([]byte, error) {
+	b, err := json.Marshal(d.state)
+	if err != nil {
+		return nil, fmt.Errorf("writing phish state: %w", err)
+	}
+	return b, nil
+}
+
+// Restore takes a state that Snapshot wrote.
+func (d *Detector) Restore(b []byte) error {
+	s := newState()
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("reading phish state: %w", err)
+	}
+	for _, m := range s.Mail {
+		for _, h := range m.Orgs {
+			h.repair()
+		}
+	}
+	d.state = s
+	return nil
+}
+
+// Explain returns every reason with its points, and what was looked at where there is none.
+func (d *Detector) Explain(e *ocsf.Event) []string {
+	if e.Mail == nil {
+		return d.explainContact(e)
+	}
+	s := d.state.Mail[e.Tenant]
+	if s == nil {
+		s = newMailState()
+	}
+	x := d.read(e)
+	v := d.score(x, s)
+	out := []string{fmt.Sprintf("%d points: %s (low from %d, medium from %d, high from %d)", v.points, severityWord(v.severity), PointsLow, PointsMedium, PointsHigh)}
+	for _, r := range v.reasons {
+		out = append(out, fmt.Sprintf("+%d %s", r.points, r.text))
+	}
+	switch {
+	case x.from == nil:
+		out = append(out, fmt.Sprintf("the sender's domain %q is declared by nobody", x.fromDomain))
+	case !x.authentic:
+		out = append(out, "the sender's domain belongs to "+x.from.name+", and nothing proves the message is theirs")
+	default:
+		h := s.Orgs[x.from.key]
+		n := 0
+		if h != nil {
+			n = h.Count
+		}
+		line := fmt.Sprintf("proven mail of %s; %d earlier mails known", x.from.name, n)
+		if !h.warm(e.Time) {
+			line += fmt.Sprintf(", too few to call anything new (%d, or %d over %d days)", warmMails, warmDaysMails, warmDays)
+		}
+		out = append(out, line)
+	}
+	return append(out, fmt.Sprintf("%d links, %d attachments looked at; SPF %s, DKIM %s, DMARC %s", len(x.links), len(e.Mail.Attachments), orNone(e.Mail.SPF), orNone(e.Mail.DKIM), orNone(e.Mail.DMARC)))
+}
+
+func severityWord(s ocsf.Severity) string {
+	if s == ocsf.SeverityUnknown {
+		return "nothing told"
+	}
+	return s.String()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not evaluated"
+	}
+	return s
+}

@@ -1,0 +1,133 @@
+package phish
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// Thresholds of the points model. A message's reasons are added up; the sum decides whether and how loudly it is
+// told. Without a targeted reason (one that uses the names or the mail of a declared organisation) the sum
+// stops at CapCommodity, since phishing that anybody may get is daily life.
+const (
+	PointsLow    = 25
+	PointsMedium = 40
+	PointsHigh   = 70
+	CapCommodity = PointsHigh - 1
+)
+
+// kind groups reasons; the strongest kind present names the rule.
+type kind uint8
+
+const (
+	kindContext    kind = iota // adds weight, never a finding by itself
+	kindCommodity              // phishing as anybody gets it
+	kindUnparsable             // what cannot be read cannot be called clean
+	kindSpoof                  // a declared organisation's name without its mail system
+	kindPartner                // authenticated mail of a partner that differs from its habit
+	kindLookalike              // a domain made to look like a declared one
+	kindUnderApex              // a declared domain as labels under a foreign apex
+)
+
+// rule is what a kind of reason is called in findings.
+type rule struct {
+	id, title  string
+	technique  ocsf.Technique
+	confidence int
+}
+
+var rules = map[kind]rule{
+	kindCommodity:  {"phish/commodity", "Phishing mail", "T1566.002", 50},
+	kindUnparsable: {"phish/unparsable", "Mail that cannot be read in full", "T1566.001", 40},
+	kindSpoof:      {"phish/impersonation", "Mail in a known organisation's name from elsewhere", "T1566.002", 65},
+	kindPartner:    {"phish/partner-lure", "Lure in authenticated mail of a partner", "T1534", 65},
+	kindLookalike:  {"phish/lookalike-domain", "Look-alike of a known organisation's domain", "T1566.002", 75},
+	kindUnderApex:  {"phish/victim-domain-under-apex", "Known organisation's domain under a foreign apex", "T1566.002", 90},
+}
+
+// reason is one observation with its points and a sentence for people.
+type reason struct {
+	kind     kind
+	points   int
+	text     string
+	targeted bool   // uses the names or the mail of a declared organisation
+	novel    bool   // rests on learned habits
+	apex     string // the intruder's registered domain, or the host on a shared platform
+}
+
+// verdict is what the reasons of one message come to.
+type verdict struct {
+	reasons   []reason
+	points    int
+	severity  ocsf.Severity
+	rule      rule
+	attached  bool // the lure is an attachment
+	form      bool // it asks for credentials
+	authentic bool // from the organisation it says it is from
+}
+
+func (v *verdict) add(r reason) {
+	if r.points <= 0 {
+		return
+	}
+	for i := range v.reasons {
+		if v.reasons[i].text == r.text {
+			return
+		}
+	}
+	v.reasons = append(v.reasons, r)
+}
+
+// sum adds the points, applies the cap and names severity and rule.
+func (v *verdict) sum() {
+	slices.SortStableFunc(v.reasons, func(a, b reason) int {
+		if a.points != b.points {
+			return b.points - a.points
+		}
+		return strings.Compare(a.text, b.text)
+	})
+	v.points = 0
+	top, targeted := kindContext, false
+	for _, r := range v.reasons {
+		v.points += r.points
+		top = max(top, r.kind)
+		targeted = targeted || r.targeted
+	}
+	switch {
+	case top == kindContext:
+		v.points = min(v.points, PointsLow-1)
+	case !targeted:
+		v.points = min(v.points, CapCommodity)
+	}
+	v.severity = ocsf.SeverityUnknown
+	switch {
+	case v.points >= PointsHigh:
+		v.severity = ocsf.SeverityHigh
+	case v.points >= PointsMedium:
+		v.severity = ocsf.SeverityMedium
+	case v.points >= PointsLow:
+		v.severity = ocsf.SeverityLow
+	}
+	v.rule = rules[max(top, kindCommodity)]
+	if top == kindCommodity && v.attached {
+		v.rule.technique = "T1566.001"
+	}
+}
+
+// sentence joins the reasons, strongest first.
+func (v *verdict) sentence() string {
+	var b strings.Builder
+	for i, r := range v.reasons {
+		if i == 8 {
+			b.WriteString("; and " + strconv.Itoa(len(v.reasons)-i) + " lesser reasons")
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(r.text + " (+" + strconv.Itoa(r.points) + ")")
+	}
+	return b.String()
+}

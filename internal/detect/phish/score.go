@@ -1,0 +1,407 @@
+package phish
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+func knownTLD(h string) bool {
+	_, icann := publicsuffix.PublicSuffix(h)
+	return icann
+}
+
+// score draws every reason from a message. It reads the learned state and changes nothing.
+func (d *Detector) score(x *message, s *mailState) *verdict {
+	v := &verdict{authentic: x.authentic && x.from != nil}
+	d.borrowedNames(v, x, s)
+	d.senderReasons(v, x, s)
+	d.linkReasons(v, x, s)
+	attachmentReasons(v, x)
+	wordReasons(v, x, s)
+	parseReasons(v, x)
+	if x.authentic && x.from != nil {
+		d.partnerReasons(v, x, s)
+	}
+	v.sum()
+	return v
+}
+
+// borrowedNames: declared domains under a foreign apex, and domains made to look like declared ones.
+func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
+	near := d.names.near[x.e.Tenant]
+	check := func(host, what string, under, alike int, known bool) {
+		if host == "" || isIP(host) {
+			return
+		}
+		if decl, apex, ok := d.names.underApex(host); ok {
+			v.add(reason{kind: kindUnderApex, points: under, targeted: true, apex: apex,
+				text: fmt.Sprintf("%s %s carries %s as labels under %s, which nobody declared", what, host, decl, apex)})
+			return
+		}
+		apex := apexOf(host)
+		if d.names.declared(apex) || d.names.declared(host) || commonSites[apex] {
+			return
+		}
+		l, ok := lookalike(apex, near)
+		if !ok {
+			return
+		}
+		if !l.strong {
+			alike /= 2
+		}
+		if known {
+			alike = min(alike/3, 15)
+		}
+		v.add(reason{kind: kindLookalike, points: alike, targeted: l.strong && !known, apex: apex,
+			text: fmt.Sprintf("%s %s resembles %s: %s", what, apex, l.declared, l.how)})
+	}
+	m := x.e.Mail
+	check(x.fromDomain, "the sender's domain", 80, 70, common(s.Domains, x.fromSite, x.e.Time))
+	if r := domainOf(m.ReplyTo); r != x.fromDomain {
+		check(r, "the reply address's domain", 70, 60, false)
+	}
+	for i := range x.links {
+		l := &x.links[i]
+		check(l.host, "a link to", 80, 60, common(s.Sites, l.site, x.e.Time))
+	}
+}
+
+// senderReasons: who it says it is from, against who it can be from.
+func (d *Detector) senderReasons(v *verdict, x *message, s *mailState) {
+	m := x.e.Mail
+	if x.from != nil && !x.authentic {
+		switch {
+		case m.DMARC == "fail":
+			v.add(reason{kind: kindSpoof, points: half(45, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and DMARC for that domain failed"})
+		case (m.SPF == "fail" || m.SPF == "softfail") && m.DKIM != "pass":
+			v.add(reason{kind: kindSpoof, points: half(30, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and SPF says " + m.SPF + " without a signature"})
+		}
+	} else if m.DMARC == "fail" {
+		v.add(reason{points: half(15, m.Bulk), text: "DMARC failed for " + x.fromDomain})
+	} else if m.SPF == "fail" || m.SPF == "softfail" {
+		v.add(reason{points: half(10, m.Bulk), text: "SPF says " + m.SPF})
+	}
+	if x.from == nil {
+		d.displayName(v, x, s)
+	}
+	if r := domainOf(m.ReplyTo); r != "" && !m.Bulk && siteOf(r) != x.fromSite && (x.from == nil || d.names.owner(r) != x.from) {
+		p := 8
+		if freemail[r] && !freemail[x.fromDomain] {
+			p = 15
+		}
+		v.add(reason{kind: kindCommodity, points: p, text: "answers go to " + m.ReplyTo + ", another organisation than the sender's"})
+	}
+	if b := borrowedBrand(m.FromName+" "+m.Subject, m.FromName, x.fromDomain); b != "" && !m.Bulk {
+		v.add(reason{kind: kindCommodity, points: 25, text: "it shows the name of " + b + ", and comes from " + x.fromDomain})
+	}
+}
+
+func half(p int, cond bool) int {
+	if cond {
+		return p / 3
+	}
+	return p
+}
+
+// displayName: the name people see is a declared organisation's or person's, the address is not.
+func (d *Detector) displayName(v *verdict, x *message, s *mailState) {
+	m := x.e.Mail
+	shown := strings.ToLower(m.FromName)
+	if i := strings.IndexByte(shown, '@'); i >= 0 {
+		if f := strings.FieldsFunc(shown[i+1:], func(r rune) bool { return r == ' ' || r == '>' || r == ')' || r == ',' || r == '"' || r == ']' }); len(f) > 0 {
+			if o := d.names.owner(f[0]); o != nil {
+				v.add(reason{kind: kindSpoof, points: 45, targeted: true, text: fmt.Sprintf("the display name shows an address at %s, the sender is %s", f[0], m.From)})
+			}
+		}
+	}
+	known := common(s.Domains, x.fromSite, x.e.Time)
+	name := foldName(m.FromName)
+	if name == "" {
+		return
+	}
+	if key, ok := s.People[name]; ok && !m.Bulk {
+		v.add(reason{kind: kindSpoof, points: half(25, known), targeted: !known, text: fmt.Sprintf("the display name %q is known from %s, the sender is %s", m.FromName, d.names.nameOf(key), m.From)})
+	}
+	for _, o := range d.names.near[x.e.Tenant] {
+		for _, n := range o.names {
+			if (strings.Contains(n, " ") || len(n) >= 6) && containsWords(name, n) {
+				v.add(reason{kind: kindSpoof, points: half(30, known || m.Bulk), targeted: !known && !m.Bulk,
+					text: fmt.Sprintf("the display name %q names %s, the sender is %s", m.FromName, o.name, m.From)})
+				return
+			}
+		}
+	}
+}
+
+func containsWords(s, words string) bool { return strings.Contains(" "+s+" ", " "+words+" ") }
+
+// nameOf returns the name of an organisation by its key.
+func (n *names) nameOf(key string) string {
+	for _, o := range n.orgs {
+		if o.key == key {
+			return o.name
+		}
+	}
+	return key
+}
+
+// linkReasons: where links lead and what they show.
+func (d *Detector) linkReasons(v *verdict, x *message, s *mailState) {
+	m := x.e.Mail
+	for i := range x.links {
+		l := &x.links[i]
+		if shown := d.shownHost(l.text); shown != "" && siteOf(shown) != l.site {
+			d.mismatch(v, x, s, l, shown)
+		}
+		if l.declared {
+			continue
+		}
+		if tool := remoteTool(l); tool != "" {
+			v.add(reason{kind: kindCommodity, points: 45, apex: l.host, text: fmt.Sprintf("a link to %s loads a remote-support program (%s) that nobody declared", l.host, tool)})
+		}
+		if isIP(l.host) {
+			v.add(reason{kind: kindCommodity, points: 20, apex: l.host, text: "a link goes to the bare address " + l.host})
+		}
+		if strings.HasPrefix(l.host, "xn--") || strings.Contains(l.host, ".xn--") {
+			v.add(reason{kind: kindCommodity, points: 15, apex: l.apex, text: "a link's host " + l.host + " is written in punycode"})
+		}
+		if shorteners[l.apex] {
+			v.add(reason{kind: kindContext, points: 10, text: "a link is shortened by " + l.apex})
+		} else if onFreeHost(l.host) && x.rare(l, s) {
+			v.add(reason{kind: kindContext, points: half(15, m.Bulk), apex: l.host, text: "a link goes to a place where anybody can put a page: " + l.host})
+		}
+		if x.rare(l, s) && carriesRecipient(l.raw, m) && !m.Bulk {
+			v.add(reason{kind: kindCommodity, points: 20, apex: l.apex, text: "a link to " + l.host + " carries the recipient's address"})
+		}
+		if strings.Contains(beforePath(l.raw), "@") {
+			v.add(reason{kind: kindCommodity, points: 20, apex: l.apex, text: "a link hides its host behind a user name: " + l.host})
+		}
+	}
+	for i := range m.Links {
+		if m.Links[i].Host == "" {
+			v.add(reason{kind: kindCommodity, points: 20, text: "a link holds its whole page or a script"})
+			break
+		}
+	}
+}
+
+func (d *Detector) mismatch(v *verdict, x *message, s *mailState, l *link, shown string) {
+	m := x.e.Mail
+	owner := d.names.owner(shown)
+	if o := d.names.owner(l.host); owner != nil && o != nil || l.declared {
+		return // both are declared
+	}
+	text := fmt.Sprintf("a link shows %s and goes to %s", shown, l.host)
+	switch {
+	case common(s.Sites, l.site, x.e.Time) || commonSites[l.apex]:
+		v.add(reason{points: 4, text: text})
+	case owner != nil || d.names.declared(shown):
+		v.add(reason{kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
+	default:
+		v.add(reason{kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
+	}
+}
+
+func beforePath(raw string) string {
+	_, rest, _ := strings.Cut(raw, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// carriesRecipient reports whether a link holds a recipient's address, plainly or escaped.
+func carriesRecipient(raw string, m *ocsf.Mail) bool {
+	low := strings.ToLower(raw)
+	if !strings.Contains(low, "@") && !strings.Contains(low, "%40") {
+		return false
+	}
+	low = strings.ReplaceAll(low, "%40", "@")
+	for i, to := range m.To {
+		if i == 20 {
+			break
+		}
+		if strings.Contains(low, to) {
+			return true
+		}
+	}
+	return false
+}
+
+// remoteTool recognises the download of a remote-support program by its address: intruders install one instead of
+// their own implant, since it is signed and used by providers every day. Names after LOLRMM.
+func remoteTool(l *link) string {
+	low := strings.ToLower(l.raw)
+	path := low
+	if _, rest, ok := strings.Cut(low, "://"); ok {
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			path = rest[i:]
+		} else {
+			path = ""
+		}
+	}
+	if strings.Contains(path, "clientsetup") || strings.Contains(path, "e=access&y=guest") || strings.Contains(path, "e=support&y=guest") || strings.Contains(path, "screenconnect") {
+		return "ScreenConnect"
+	}
+	for _, t := range remoteTools {
+		for _, h := range t.hosts {
+			if within(l.host, h) {
+				return t.name
+			}
+		}
+		for _, f := range t.files {
+			if strings.Contains(path, f) {
+				return t.name
+			}
+		}
+	}
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	switch ext := extension(path); ext {
+	case "msi", "exe", "msix", "appinstaller":
+		for _, w := range [...]string{"agent", "remote", "support", "rmm", "helpdesk", "teamview", "quicksupport", "connect", "assist"} {
+			if strings.Contains(path, w) {
+				return "installer " + path[strings.LastIndexByte(path, '/')+1:]
+			}
+		}
+	}
+	return ""
+}
+
+var remoteTools = []struct {
+	name         string
+	hosts, files []string
+}{
+	{"ScreenConnect", []string{"screenconnect.com", "hostedrmm.com"}, nil},
+	{"AnyDesk", []string{"download.anydesk.com"}, []string{"/anydesk.exe", "/anydesk.msi", "anydesk-"}},
+	{"TeamViewer", []string{"get.teamviewer.com", "download.teamviewer.com", "customdesignservice.teamviewer.com"}, []string{"teamviewer_setup", "teamviewerqs", "teamviewer_host"}},
+	{"Atera", []string{"atera.com"}, []string{"ateraagent", "atera_agent", "getagent/msi"}},
+	{"Splashtop", []string{"my.splashtop.com", "download.splashtop.com"}, []string{"splashtop_streamer", "sos_win", "splashtopsos"}},
+	{"NinjaOne", []string{"app.ninjarmm.com"}, []string{"ninjaone-agent", "ninjarmm"}},
+	{"SimpleHelp", nil, []string{"remote access-windows", "remoteaccess-windows", "simplehelp"}},
+	{"N-able", []string{"swi-rc.com", "beanywhere.com"}, []string{"takecontrol", "windowsagentsetup"}},
+	{"LogMeIn", []string{"logmein123.com", "logmeinrescue.com", "fastsupport.com", "gotoassist.com", "gotoresolve.com"}, []string{"logmein.msi", "lmirescue", "gotoresolve", "g2a_"}},
+	{"RustDesk", nil, []string{"rustdesk"}}, {"Zoho Assist", []string{"assist.zoho.com", "assist.zoho.eu"}, []string{"za_connect", "zohoassist"}},
+	{"BeyondTrust", nil, []string{"bomgar-scc", "sra-scc"}}, {"Datto RMM", nil, []string{"agentsetup_", "dattormm", "centrastage"}},
+	{"Level", []string{"downloads.level.io"}, []string{"install_windows.exe?token"}}, {"Action1", nil, []string{"action1_agent"}},
+	{"MeshCentral", nil, []string{"meshagent", "meshcentral"}}, {"UltraViewer", []string{"ultraviewer.net"}, []string{"ultraviewer"}},
+	{"Syncro", []string{"syncromsp.com"}, []string{"syncrosetup"}}, {"PDQ Connect", nil, []string{"pdqconnectagent"}}, {"Fleetdeck", []string{"fleetdeck.io"}, nil},
+	{"Supremo", nil, []string{"supremo.exe"}}, {"DWService", []string{"dwservice.net"}, []string{"dwagent"}}, {"ISL Online", []string{"islonline.net"}, []string{"isllight"}},
+}
+
+// attachmentReasons: files that carry a lure past the text.
+func attachmentReasons(v *verdict, x *message) {
+	f := x.e.Fields
+	add := func(p int, text string) {
+		v.attached = true
+		v.add(reason{kind: kindCommodity, points: p, text: text})
+	}
+	for _, a := range x.e.Mail.Attachments {
+		switch ext := extension(a.Name); ext {
+		case "html", "htm", "shtml", "xhtml", "svg", "mht", "mhtml":
+			switch {
+			case f.Value("attachment.form") == "password":
+				add(45, "the attached page "+a.Name+" asks for a password")
+			case f.Value("attachment.script") != "":
+				add(35, "the attached page "+a.Name+" builds its content by script")
+			case f.Value("attachment.form") != "":
+				add(20, "the attached page "+a.Name+" holds a form")
+			default:
+				add(10, "a page is attached: "+a.Name)
+			}
+		case "exe", "scr", "com", "pif", "bat", "cmd", "ps1", "vbs", "vbe", "js", "jse", "wsf", "hta", "lnk", "msi", "msix", "jar", "cpl", "chm", "reg", "url",
+			"application", "appinstaller", "library-ms", "iso", "img", "vhd", "vhdx", "one", "xll", "ace", "cab":
+			add(40, "a file that runs or mounts is attached: "+a.Name)
+		case "docm", "xlsm", "pptm", "dotm", "xltm", "xlam", "xlsb":
+			add(25, "an Office file with macros is attached: "+a.Name)
+		}
+	}
+	if n := f.Value("attachment.member"); n != "" {
+		add(40, "an archive holds a file that runs: "+n)
+	}
+	if n := f.Value("attachment.macro"); n != "" {
+		add(25, "an attached Office file holds macros: "+n)
+	}
+	if n := f.Value("attachment.program"); n != "" {
+		add(45, "a program is attached: "+n)
+	}
+	if n := f.Value("attachment.encrypted"); n != "" {
+		p := 15
+		if strings.Contains(x.text, "passw") || strings.Contains(x.text, "kennwort") || strings.Contains(x.text, "mot de passe") {
+			p = 25
+		}
+		add(p, "an attachment is encrypted, so that no filter reads it: "+n)
+	}
+}
+
+// wordReasons: what the text asks for, as far as there is a way to do it.
+func wordReasons(v *verdict, x *message, s *mailState) {
+	m := x.e.Mail
+	var foreign, near *link // rare link to elsewhere, rare link to the sender's own site
+	for i := range x.links {
+		if l := &x.links[i]; x.rare(l, s) {
+			if l.site != x.fromSite {
+				foreign = l
+				break
+			} else if near == nil {
+				near = l
+			}
+		}
+	}
+	if c := x.ask.credential; c != "" {
+		switch {
+		case foreign != nil:
+			v.form = true
+			v.add(reason{kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
+		case near != nil && !x.authentic:
+			v.form = true
+			v.add(reason{kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
+		case near != nil:
+			v.add(reason{kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
+		}
+	}
+	if (foreign != nil || near != nil) && x.ask.urgency != "" {
+		v.add(reason{points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
+	}
+	if b := firstPhrase(x.text, baitWords); b != "" && (foreign != nil || near != nil && !x.authentic) {
+		v.add(reason{kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
+	}
+	if x.ask.secrecy != "" && (freemail[x.fromDomain] || freemail[domainOf(m.ReplyTo)]) && x.from == nil {
+		v.add(reason{points: 10, text: "it asks for secrecy or a favour from a personal mailbox"})
+	}
+	if len(m.Text) < 60 && x.e.Fields.Value("body.images") != "" && foreign != nil {
+		v.add(reason{points: 15, text: "it shows a picture instead of text"})
+	}
+	if n := x.e.Fields.Value("body.hidden"); len(n) > 3 && !m.Bulk {
+		v.add(reason{points: 8, text: "it holds " + n + " bytes of hidden text"})
+	}
+}
+
+// baitWords are the subjects of consumer phishing.
+var baitWords = []string{"your parcel", "your package", "delivery failed", "delivery attempt", "could not be delivered", "customs fee", "tracking number", "you have won", "you've won", "congratulations", "your reward",
+	"claim your", "gift card", "lottery", "bitcoin", "crypto wallet", "your wallet", "tax refund", "refund", "subscription has expired", "subscription expires", "renew your", "membership", "payment declined", "payment failed", "payment method",
+	"unpaid invoice", "overdue", "antivirus", "cloud storage", "your photos", "ihr paket", "zustellung", "zoll", "gewonnen", "gutschein", "rückerstattung", "mitgliedschaft", "abgelaufen", "votre colis", "livraison", "remboursement", "su paquete", "il tuo pacco", "uw pakket"}
+
+// parseReasons: what could not be read is suspicious, not clean.
+func parseReasons(v *verdict, x *message) {
+	odd := 0
+	for _, p := range x.e.Mail.ParseProblems {
+		kind, what, _ := strings.Cut(p, ":")
+		switch kind {
+		case "limit":
+			v.add(reason{kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
+		case "broken":
+			v.add(reason{kind: kindUnparsable, points: 25, text: "a part of it cannot be read:" + what})
+		default:
+			odd++
+		}
+	}
+	if odd > 0 {
+		v.add(reason{points: min(4*odd, 12), text: "it is malformed"})
+	}
+}

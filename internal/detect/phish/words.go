@@ -1,0 +1,200 @@
+package phish
+
+import (
+	"strings"
+	"unicode"
+)
+
+// ask is what a text wants of its reader.
+type ask struct {
+	credential string // the words that ask for a sign-in, password or confirmation
+	urgency    string
+	payment    string // a change of where money goes
+	code       string // an approval, one-time code or device code
+	secrecy    string // keep it quiet, do not call
+	callback   string // call this number
+	open       string // open, run or scan what is enclosed
+}
+
+// newText returns what the sender wrote, without quotations of earlier mail, in lower case with single spaces.
+func newText(subject, text string) string {
+	var b strings.Builder
+	b.WriteString(strings.ToLower(subject))
+	b.WriteString(" | ")
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, ">") {
+			continue
+		}
+		if quoteStarts(lines, i, strings.ToLower(line)) {
+			break
+		}
+		b.WriteString(strings.ToLower(line))
+		b.WriteByte(' ')
+		if b.Len() > 16<<10 {
+			break
+		}
+	}
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		switch {
+		case r == '’' || r == '‘':
+			return '\''
+		case r == '\u00ad' || r == '\u200b':
+			return -1
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return r
+	}, b.String())), " ")
+}
+
+// quoteStarts reports whether the line begins the quotation of an earlier message, as mail programs write it.
+func quoteStarts(lines []string, i int, low string) bool {
+	switch {
+	case strings.HasPrefix(low, "-----original"), strings.HasPrefix(low, "-----ursprüngliche"), strings.HasPrefix(low, "-----message d"),
+		strings.HasPrefix(low, "----- forwarded"), strings.HasPrefix(low, "---------- forwarded"):
+		return true
+	case strings.HasSuffix(low, "wrote:"), strings.HasSuffix(low, "schrieb:"), strings.HasSuffix(low, "a écrit :"), strings.HasSuffix(low, "a écrit:"):
+		return i > 0 && len(low) < 200
+	case strings.HasPrefix(low, "from:"), strings.HasPrefix(low, "von:"), strings.HasPrefix(low, "de :"), strings.HasPrefix(low, "de:"):
+		for j := i + 1; j < len(lines) && j < i+4; j++ {
+			next := strings.ToLower(strings.TrimSpace(lines[j]))
+			for _, w := range [...]string{"sent:", "gesendet:", "envoyé", "date:", "datum:", "to:", "an:", "à :"} {
+				if strings.HasPrefix(next, w) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// The wording lists name what phishing asks for, in English, German and French, with some Spanish, Italian and
+// Dutch. They are phrases, not words, since single words occur in any office's mail; none counts by itself.
+var (
+	credentialWords = []string{"verify your", "confirm your account", "confirm your identity", "confirm your password", "confirm your mailbox", "confirm your details",
+		"confirm your e", "update your account", "update your password", "update your payment", "update your billing", "validate your", "re-authenticate",
+		"reauthenticate", "re-validate", "revalidate", "sign in to", "sign in here", "sign in with", "sign in again", "sign-in is required", "log in to", "log in here", "log in with", "log in again", "login to your", "login here",
+		"log on to", "log on with", "log on once", "log on here", "sign on to", "with your mailbox", "with your e-mail", "with your email", "with your office", "with your work", "with your windows", "with your usual password", "with your usual account", "with your company account", "with your domain account", "with your microsoft", "your credentials", "your password expires", "password expires", "password will expire", "password has expired", "expiration of your password", "keep your password",
+		"keep the same password", "keep current password", "keep same password", "reset your password", "change your password", "unlock your", "restore your account", "restore access", "reactivate", "account has been suspended", "account was suspended", "account is suspended",
+		"account has been limited", "account has been locked", "account will be", "mailbox will be", "mailbox is full", "mailbox is almost full", "mailbox quota", "storage quota", "quota", "undelivered messages", "pending messages",
+		"messages are held", "held messages", "release the message", "release your", "unusual sign-in", "unusual activity", "suspicious activity", "security alert",
+		"view the document", "view document", "review document", "review the document", "review and sign", "access the document", "shared a file", "shared a document", "has shared", "secure message", "encrypted message", "secure document", "read the message", "voice message", "voicemail", "re-register", "re-enrol", "re-enroll", "register again", "enrol again", "enrol your", "enroll your", "migrate your mailbox", "mailbox migration",
+		"bestätigen sie ihr", "bestätigen sie bitte", "ihr konto", "ihr passwort", "ihre zugangsdaten", "ihre anmeldedaten", "melden sie sich", "anmelden mit", "mit ihrem passwort", "mit ihrem konto", "mit ihrem postfach", "mit ihrem firmenkonto", "mit ihrem üblichen", "postfach ist voll", "ihr postfach", "passwort läuft ab", "passwort ändern", "verifizieren", "aktualisieren sie ihre", "dokument ansehen", "konto wurde", "entsperren", "jetzt anmelden", "hier anmelden", "wie gewohnt anmelden", "einloggen",
+		"vérifiez votre", "vérifier votre", "confirmez votre", "confirmer votre", "votre compte", "votre mot de passe", "vos identifiants", "connectez-vous", "se connecter", "vous connecter", "vous identifier", "identifiez-vous", "mettre à jour vos", "boîte aux lettres est pleine", "avec votre compte", "avec votre adresse",
+		"verifique su", "su cuenta", "su contraseña", "iniciar sesión", "verifica il tuo", "il tuo account", "accedi", "uw account", "uw wachtwoord", "inloggen"}
+	urgencyWords = []string{"immediately", "urgent", "as soon as possible", "asap", "within 24 hours", "within 48 hours", "within 12 hours", "within the hour", "within the next", "in the next hour", "by tonight", "by this evening", "by today", "still today", "today before", "before today", "by noon", "by the end of", "before the end of", "by end of", "end of today", "end of business", "by close of", "until tonight", "until tomorrow", "by tomorrow", "before tomorrow", "this afternoon", "right away", "final notice", "final reminder", "last reminder", "last warning",
+		"will be suspended", "will be locked", "will be closed", "will be deleted", "will be deactivated", "will be disabled", "will lose", "will expire", "expires today", "expires in", "expires tonight", "otherwise your", "or your account", "failure to", "act now", "action required", "time sensitive", "time-sensitive", "only valid until", "valid for 24", "link expires",
+		"sofort", "dringend", "umgehend", "innerhalb von", "binnen", "noch heute", "bis heute", "heute noch", "bis morgen", "letzte mahnung", "letzte erinnerung", "gesperrt", "läuft ab", "unverzüglich", "schnellstmöglich",
+		"immédiatement", "urgence", "d'urgence", "dans les 24", "sous 24", "avant ce soir", "d'ici ce soir", "avant midi", "dès que possible", "dernier rappel", "sera suspendu", "sera bloqué", "expire", "aujourd'hui même",
+		"urgente", "inmediatamente", "entro 24", "subito", "onmiddellijk", "dringend"}
+	paymentWords = []string{"new bank", "bank details have changed", "bank details changed", "changed our bank", "change of bank", "changed bank", "updated bank", "new account details", "new account number", "our new account", "new iban", "bank account has changed", "banking details", "changed our account", "account for payments", "payment details have", "pay to the new", "to the new account", "to the account below", "to the following account", "to this account", "old account", "previous account", "account is being closed", "account is closed", "under audit", "update the vendor", "update our vendor", "vendor master", "supplier record", "remit to", "wire transfer", "direct deposit", "payroll account", "my salary", "salary account", "salary to",
+		"neue bankverbindung", "bankverbindung geändert", "geänderte bankverbindung", "bankverbindung hat sich", "neue iban", "neues konto", "auf das neue konto", "auf folgendes konto", "kontoverbindung", "altes konto", "alte konto", "stammdaten",
+		"nouveau rib", "nouvel iban", "coordonnées bancaires", "nouveau compte", "ancien compte", "changement de banque", "changé de banque", "domiciliation"}
+	codeWords = []string{"approve the", "approve it", "please approve", "press approve", "tap approve", "accept the prompt", "accept the push", "confirm the prompt", "confirm the push", "push request", "push notification", "push message", "send me the code", "tell me the code", "forward the code", "forward me the code", "reply with the code", "read me the code", "code you receive", "code that you get", "the code you get", "code by sms", "sms code", "text me the", "the six digits", "six-digit code", "6-digit code", "the digits", "one-time code", "verification code", "device code", "enter the code", "enter this code", "type the code", "microsoft.com/devicelogin", "login/device", "number matching", "the number shown", "/devicelogin", "device/login", "/device ",
+		"code ein", "den code", "anfrage bestätigen", "freigeben sie die", "push-nachricht", "le code", "validez la notification", "approuvez"}
+	secrecyWords = []string{"keep this between", "between us", "confidential for now", "discreet", "don't call", "do not call", "can't talk", "cannot talk", "not reachable by phone", "can't be reached by phone", "in a meeting", "in meetings all day", "no calls", "reply only", "only by mail", "only by e-mail", "only by email", "gift card", "gift cards", "vouchers", "are you available", "are you at your desk", "a small favour", "a favour", "quick favor", "private number", "private address", "my personal",
+		"vertraulich", "gutschein", "unter uns", "nicht anrufen", "telefonisch nicht erreichbar", "discrétion", "confidentiel", "carte cadeau", "cartes cadeaux"}
+	callbackWords = []string{"call us", "call our", "call the number", "call this number", "call back", "please call", "call me on", "call me at", "ring us", "ring the", "dial ", "phone our", "by phone on", "under the number", "hotline", "toll free", "toll-free", "rufen sie", "unter der nummer", "appelez", "contactez-nous au"}
+	openWords     = []string{"see attached", "see the attached", "open the attach", "open the enclosed", "attached file", "open the file", "enable content", "enable editing", "password for the", "password of the", "password to open", "the password is", "password is", "password:", "passwort:", "passwort lautet", "passwort ist", "kennwort", "mot de passe :", "mot de passe est", "scan the code", "scan the qr", "qr code", "qr-code", "with your phone", "mit dem handy", "scannez", "run the", "run this", "start the file", "execute", "install the", "install this", "double-click", "paste", "powershell", "command line", "im anhang", "anlage", "ci-joint", "pièce jointe"}
+)
+
+// asksOf finds the first phrase of each kind.
+func asksOf(text string) ask {
+	return ask{credential: firstPhrase(text, credentialWords), urgency: firstPhrase(text, urgencyWords), payment: firstPhrase(text, paymentWords),
+		code: firstPhrase(text, codeWords), secrecy: firstPhrase(text, secrecyWords), callback: firstPhrase(text, callbackWords), open: firstPhrase(text, openWords)}
+}
+
+// firstPhrase returns the first listed phrase that stands in text at the start of a word.
+func firstPhrase(text string, list []string) string {
+	for _, p := range list {
+		for at := 0; at < len(text); {
+			i := strings.Index(text[at:], p)
+			if i < 0 {
+				break
+			}
+			i += at
+			if i == 0 || !letter(text[i-1]) {
+				return strings.TrimSpace(p)
+			}
+			at = i + len(p)
+		}
+	}
+	return ""
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }
+
+// ibansIn returns the international bank account numbers (ISO 13616) whose check digits hold, at most ten.
+func ibansIn(text string) []string {
+	var out []string
+	up := strings.ToUpper(text)
+	for i := 0; i+15 < len(up) && len(out) < 10; i++ {
+		if !(isLetter(up[i]) && isLetter(up[i+1]) && isDigit(up[i+2]) && isDigit(up[i+3])) || i > 0 && (isLetter(up[i-1]) || isDigit(up[i-1])) {
+			continue
+		}
+		iban := make([]byte, 0, 34)
+		for j := i; j < len(up) && len(iban) < 34; j++ {
+			c := up[j]
+			if c == ' ' || c == '\u00a0'&0xff {
+				continue
+			}
+			if !isLetter(c) && !isDigit(c) {
+				break
+			}
+			iban = append(iban, c)
+			if n := ibanLength[string(iban[:2])]; n == len(iban) && ibanValid(iban) {
+				out = append(out, string(iban))
+				i = j
+				break
+			}
+		}
+	}
+	return out
+}
+
+var ibanLength = map[string]int{"AT": 20, "BE": 16, "CH": 21, "CZ": 24, "DE": 22, "DK": 18, "ES": 24, "FI": 18, "FR": 27, "GB": 22, "GR": 27, "HU": 28,
+	"IE": 22, "IT": 27, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "MT": 31, "NL": 18, "NO": 15, "PL": 28, "PT": 25, "RO": 24, "SE": 24, "SI": 19, "SK": 24, "TR": 26,
+	"BG": 22, "HR": 21, "EE": 20, "CY": 28, "AE": 23, "IL": 23, "SA": 24, "RS": 22, "MC": 27}
+
+func ibanValid(iban []byte) bool {
+	rem := 0
+	for k := range iban {
+		c := iban[(k+4)%len(iban)]
+		if isDigit(c) {
+			rem = (rem*10 + int(c-'0')) % 97
+		} else {
+			rem = (rem*100 + int(c-'A') + 10) % 97
+		}
+	}
+	return rem == 1
+}
+
+func isLetter(c byte) bool { return c >= 'A' && c <= 'Z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+
+// phonesIn returns the telephone numbers of the text as digits, at most ten. A number begins with + or 0 and has
+// 8 to 15 digits.
+func phonesIn(text string) []string {
+	var out []string
+	for i := 0; i < len(text) && len(out) < 10; i++ {
+		if text[i] != '+' && text[i] != '0' || i > 0 && (isDigit(text[i-1]) || letter(text[i-1]) || strings.IndexByte("-/.=_@", text[i-1]) >= 0) {
+			continue
+		}
+		var d []byte
+		j := i
+		for ; j < len(text) && len(d) < 16; j++ {
+			if isDigit(text[j]) {
+				d = append(d, text[j])
+			} else if strings.IndexByte(" +()-/.", text[j]) < 0 {
+				break
+			}
+		}
+		if len(d) >= 8 && len(d) <= 15 {
+			out = append(out, strings.TrimLeft(string(d), "0"))
+		}
+		i = j
+	}
+	return out
+}
