@@ -1,0 +1,104 @@
+package recon
+
+import "slices"
+
+// known remembers what a source contacted: hosts, and services of hosts. It is a hash table with open
+// addressing whose entries are one word each:
+//
+//	31 bits of hash │ 4 flags │ 3 bits of tries │ 26 bits of time in units of 16 s, modulo 34 years
+//
+// The zero word is an empty slot. It holds at most maxContacts; what finds no room is not remembered, and such
+// a source has been seen to scan long before.
+type known struct {
+	Slots []uint64
+	Used  int
+}
+
+const (
+	maxContacts = 8192
+	contactTTL  = 14 * 24 * 3600 / 16 // in units of 16 s
+
+	flagOK      = 1 << 29 // it answered
+	flagFailed0 = 1 << 30 // it failed in the episode at hand that nobody approved
+	flagFailed1 = 1 << 31 // it failed in the approved episode at hand
+	flagStale   = 1 << 32 // it fails as a matter of habit
+	flagsFailed = flagFailed0 | flagFailed1
+	triesShift  = 26
+	triesMask   = 7 << triesShift
+	whenMask    = 1<<26 - 1
+	contactBits = 33
+	contactMask = (1<<31 - 1) << contactBits
+)
+
+func when(ns int64) uint64 { return uint64(ns/16e9) & whenMask }
+
+func age(word, now uint64) uint64 { return (now - word) & whenMask }
+
+// find returns the slot of a contact, or nil.
+func (k *known) find(hash uint64) *uint64 {
+	if k.Used == 0 {
+		return nil
+	}
+	mark := fingerprint(hash)
+	for i := mark >> contactBits; ; i++ {
+		w := &k.Slots[i&uint64(len(k.Slots)-1)]
+		if *w == 0 {
+			return nil
+		}
+		if *w&contactMask == mark {
+			return w
+		}
+	}
+}
+
+// fingerprint is the part of a hash that an entry keeps; it is never 0.
+func fingerprint(hash uint64) uint64 {
+	if f := hash & contactMask; f != 0 {
+		return f
+	}
+	return 1 << contactBits
+}
+
+// put returns the slot of a contact and whether it is new. It returns nil where there is no room.
+func (k *known) put(hash uint64, now int64) (slot *uint64, fresh bool) {
+	if w := k.find(hash); w != nil {
+		return w, false
+	}
+	if k.Used >= maxContacts {
+		return nil, true
+	}
+	if (k.Used+1)*4 > len(k.Slots)*3 {
+		k.rebuild(max(8, len(k.Slots)*2), func(w uint64) uint64 {
+			if age(w&whenMask, when(now)) > contactTTL {
+				return 0
+			}
+			return w
+		})
+	}
+	return k.insert(fingerprint(hash) | when(now)), true
+}
+
+// insert puts a word into the first empty slot from its place on.
+func (k *known) insert(word uint64) *uint64 {
+	k.Used++
+	for i := word >> contactBits; ; i++ {
+		if w := &k.Slots[i&uint64(len(k.Slots)-1)]; *w == 0 {
+			*w = word
+			return w
+		}
+	}
+}
+
+// rebuild gives the table a new size and every word through keep, which returns 0 to drop it.
+func (k *known) rebuild(size int, keep func(uint64) uint64) {
+	old := slices.Clone(k.Slots)
+	k.Slots, k.Used = make([]uint64, size), 0
+	for _, w := range old {
+		if w == 0 {
+			continue
+		}
+		if w = keep(w); w != 0 {
+			k.insert(w)
+		}
+	}
+}
