@@ -159,9 +159,19 @@ func (s *slots) meaningOf(name string) meaning {
 	return m
 }
 
-// normalised lists the fields of a process that a decoder has filled in beside the native ones; they stand in
-// where the source has other names.
+// Fields of our own that rules may ask for: what attribution found out.
+const (
+	fieldPartner   = "breakwater.partner"   // the partner through whose trust the event came
+	fieldTrust     = "breakwater.trust"     // that trust
+	fieldDirection = "breakwater.direction" // in, out, internal
+)
+
+// normalised lists what the event says beside its native fields: how it was attributed, and the process as the
+// decoder filled it in, which stands in where the source has other names.
 func normalised(e *ocsf.Event, put func(name, value string)) {
+	put(fieldPartner, string(e.Partner))
+	put(fieldTrust, string(e.Trust))
+	put(fieldDirection, string(e.Attribution.Direction))
 	p := e.Process
 	if p == nil || e.Class != ocsf.ClassProcessActivity {
 		return
