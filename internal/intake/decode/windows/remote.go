@@ -19,7 +19,7 @@ func (r *record) remote() {
 		r.splashtop()
 	case e.Class == ocsf.ClassWindowsService && e.Activity == "create":
 		r.installed()
-	case e.Class == ocsf.ClassProcessActivity && e.Activity == "launch":
+	case e.Class == ocsf.ClassProcessActivity && e.Activity == "launch" && e.Process != nil:
 		r.launched()
 	}
 	if e.Remote == nil {
