@@ -51,7 +51,7 @@ func count(data []byte, limits Limits) (paths, problems []string, stats Stats, e
 }
 
 func TestBomb_expansionEndsAtTheRatio(t *testing.T) {
-	const size = 256 << 20
+	const size = 96 << 20
 	deflated := deflateZeros(size)
 	member := func(name string) []byte { return rawZip(name, deflated, size) }
 	for _, c := range []struct {

@@ -76,6 +76,9 @@ func refer[ID ~string](o *object, key string, id ID, at map[ID]int, where string
 	}
 	todo := fmt.Sprintf("declare it under %s or correct the name", where)
 	for other := range at {
+		if len(at) > maxShown {
+			break // a look through all of them for each of many faults would take long
+		}
 		if strings.EqualFold(string(other), string(id)) {
 			todo = fmt.Sprintf("write %s", other)
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -33,5 +34,26 @@ func TestExamples_loadWithoutErrors(t *testing.T) {
 	t.Logf("cases %d", cases)
 	if cases == 0 {
 		t.Skip("no example configurations: set BREAKWATER_DATA to their folder")
+	}
+}
+
+func TestExamples_documentationPassesParse(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "config.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(doc), "```yaml\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("docs/config.md has no example")
+	}
+	for _, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		f, err := Parse("docs/config.md", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range f.Warnings() {
+			t.Errorf("warning in the documentation: %s", w)
+		}
 	}
 }
