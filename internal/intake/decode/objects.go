@@ -42,7 +42,7 @@ func looksLikeObjects(_ string, head []byte) bool {
 }
 
 // wrapper matches the beginning of an object that only wraps a list of records.
-var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]{0,200}"\s*:\s*(?:"[^"\\]{0,2000}"|[0-9]{1,20}|true|false|null)\s*,\s*){0,8}"(?i:records|value|events|logEvents)"\s*:\s*\[\s*[\{\]]`)
+var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[0-9]{1,20}|true|false|null)\s*,\s*){0,8}"(?i:records|value|events|logEvents)"\s*:\s*\[\s*[\{\]]`)
 
 type objectReader struct {
 	formats []Object

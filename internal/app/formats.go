@@ -1,0 +1,47 @@
+package app
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/zeek"
+)
+
+// Formats returns every format that files are recognised as, in the order in which they are asked: those with a
+// mark of their own before those that are told by their look.
+func Formats() []decode.Stream {
+	var objects []decode.Object
+	objects = append(objects, zeek.Objects()...)
+	objects = append(objects, windows.Objects()...)
+	objects = append(objects, remotetool.Objects()...)
+	objects = append(objects, entra.Objects()...)
+	objects = append(objects, generic.Object())
+	list := []decode.Stream{zeek.Stream()}
+	list = append(list, decode.Objects(objects))
+	list = append(list, vpn.Streams()...)
+	list = append(list, remotetool.Streams()...)
+	return append(list, mail.Stream())
+}
+
+// recognise returns the format of a file by its first bytes, and a reader that gives them again.
+func recognise(formats []decode.Stream, name string, r io.Reader) (*decode.Stream, []byte, error) {
+	head := make([]byte, decode.MaxHead)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, nil, fmt.Errorf("reading the beginning of %s: %w", name, err)
+	}
+	head = head[:n]
+	for i := range formats {
+		if formats[i].Recognise(name, head) {
+			return &formats[i], head, nil
+		}
+	}
+	return nil, head, nil
+}

