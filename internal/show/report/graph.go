@@ -309,7 +309,7 @@ func (g *graph) place() {
 			if t.lane != l {
 				continue
 			}
-			t.Y = y + 19
+			t.Y = y + 22
 			y = t.Y + 6 + labelHigh*len(t.lines)
 			g.W = max(g.W, t.first+textWide(t.Name)+26)
 		}
