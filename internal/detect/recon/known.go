@@ -40,13 +40,16 @@ func (k *known) find(hash uint64) *uint64 {
 		return nil
 	}
 	mark := fingerprint(hash)
-	for i := mark >> contactBits; ; i++ {
-		w := &k.Slots[i&uint64(len(k.Slots)-1)]
+	for i := k.place(mark); ; {
+		w := &k.Slots[i]
 		if *w == 0 {
 			return nil
 		}
 		if *w&contactMask == mark {
 			return w
+		}
+		if i++; i == len(k.Slots) {
+			i = 0
 		}
 	}
 }
@@ -67,8 +70,8 @@ func (k *known) put(hash uint64, now int64) (slot *uint64, fresh bool) {
 	if k.Used >= maxContacts {
 		return nil, true
 	}
-	if (k.Used+1)*4 > len(k.Slots)*3 {
-		k.rebuild(max(8, len(k.Slots)*2), func(w uint64) uint64 {
+	if !roomy(k.Used+1, len(k.Slots)) {
+		k.rebuild(len(k.Slots)*5/4+4, func(w uint64) uint64 {
 			if age(w&whenMask, when(now)) > contactTTL {
 				return 0
 			}
@@ -78,13 +81,25 @@ func (k *known) put(hash uint64, now int64) (slot *uint64, fresh bool) {
 	return k.insert(fingerprint(hash) | when(now)), true
 }
 
+// roomy reports whether a table of that many slots may hold that many words: one in eight stays empty.
+func roomy(used, slots int) bool { return used*8 <= slots*7 }
+
+// place is where a word belongs; the next empty slot from there on takes it. Tables grow by a quarter, not by
+// doubling, since nearly all are small and there are many.
+func (k *known) place(word uint64) int {
+	return int((word >> contactBits) * uint64(len(k.Slots)) >> (64 - contactBits))
+}
+
 // insert puts a word into the first empty slot from its place on.
 func (k *known) insert(word uint64) *uint64 {
 	k.Used++
-	for i := word >> contactBits; ; i++ {
-		if w := &k.Slots[i&uint64(len(k.Slots)-1)]; *w == 0 {
+	for i := k.place(word); ; {
+		if w := &k.Slots[i]; *w == 0 {
 			*w = word
 			return w
+		}
+		if i++; i == len(k.Slots) {
+			i = 0
 		}
 	}
 }

@@ -126,7 +126,7 @@ func (d *Detector) Restore(b []byte) error {
 				}
 				s.Episodes[ep.Approved] = ep.Episode
 			}
-			if n := len(s.Known.Slots); n&(n-1) != 0 || s.Known.Used > n*3/4 {
+			if n := len(s.Known.Slots); s.Known.Used < 0 || !roomy(s.Known.Used, n) {
 				return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
 			}
 			ts.sources[sourceKey{x.Addr, x.Trust}] = s
