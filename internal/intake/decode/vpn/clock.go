@@ -51,7 +51,11 @@ func parseStamp(s string) (stamp, string, bool) {
 			year, rest = y, after
 		}
 	}
-	t := time.Date(max(year, 2000), month, day, 0, 0, 0, 0, time.UTC)
+	base := year
+	if base == 0 {
+		base = 2000 // a leap year: whether the day is there is known once the year is
+	}
+	t := time.Date(base, month, day, 0, 0, 0, 0, time.UTC)
 	if day < 1 || t.Day() != day {
 		return stamp{}, s, false
 	}

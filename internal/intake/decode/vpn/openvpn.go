@@ -41,7 +41,7 @@ func isOpenVPN(_ string, head []byte) bool {
 			marked = marked || bytes.Contains(line, m)
 		}
 	}
-	return marked && dated*5 >= total*4
+	return marked && dated*3 >= total*2
 }
 
 // openVPNStamp reads the date of a line of OpenVPN's own log file or of a syslog file.
@@ -155,43 +155,51 @@ func (d *openVPN) client(e *ocsf.Event, name, peer, text string) {
 	case strings.HasPrefix(text, "TLS: Username/Password authentication succeeded"):
 		auth(ocsf.StatusSuccess)
 		s.holder = account(quoted(text))
+	case strings.HasPrefix(text, "SENT CONTROL") && strings.Contains(text, "AUTH_FAILED"):
+		if cn, ok := bracketed(text[len("SENT CONTROL "):]); ok && s.holder.Name == "" && cn != "UNDEF" {
+			s.holder = account(cn)
+		}
+		if !s.failed { // else the line that said why came before
+			auth(ocsf.StatusFailure)
+		}
 	case strings.HasPrefix(text, "TLS Auth Error") || strings.HasPrefix(text, "TLS: Username/Password authentication failed"),
-		strings.HasPrefix(text, "VERIFY ERROR"), strings.HasPrefix(text, "SENT CONTROL") && strings.Contains(text, "AUTH_FAILED"):
+		strings.HasPrefix(text, "VERIFY ERROR"):
 		auth(ocsf.StatusFailure)
+		s.failed = true
 		if u := account(quoted(text)); u.Name != "" {
 			s.holder = u
 		}
 	case strings.Contains(text, "Peer Connection Initiated with"):
-		if cn, _, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok && strings.HasPrefix(text, "[") && s.holder.Name == "" {
+		if cn, ok := bracketed(text); ok && s.holder.Name == "" {
 			s.holder = account(cn)
 		}
 		e.Status = ocsf.StatusSuccess
 	default:
 		if inner := innerAddr(text); inner.IsValid() && (!s.open || s.addr != inner) {
-			d.begin(e, s, peer, inner)
+			d.begin(e, s, inner)
 		}
 	}
 	e.User = s.holder
 }
 
-func (d *openVPN) begin(e *ocsf.Event, s *session, peer string, inner netip.Addr) {
+func (d *openVPN) begin(e *ocsf.Event, s *session, inner netip.Addr) {
 	s.addr = inner
 	if s.id == "" {
 		s.begun = e.Time
-		s.id = sessionID(s.holder.Name, peer, e.Time)
+		s.id = sessionID(s.holder.Name, netip.AddrPortFrom(e.Src.IP, e.Src.Port).String(), e.Time)
 	}
 	opened(e, s)
 }
 
 func (d *openVPN) end(e *ocsf.Event, name, peer string) {
 	s := d.table.end(peer)
-	if s == nil {
+	switch {
+	case s == nil && name != "": // it began before the file does
 		s = &session{holder: account(name), public: e.Src.IP}
-	}
-	if s.holder.Name == "" {
-		s.holder = account(name)
-	}
-	if s.holder.Name == "" && !s.open { // it never got past the handshake
+	case s == nil:
+		return
+	case !s.open: // it never got an address
+		e.User = s.holder
 		return
 	}
 	closed(e, s)
@@ -216,6 +224,16 @@ func innerAddr(text string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// bracketed returns the text in brackets at the beginning.
+func bracketed(s string) (string, bool) {
+	s, ok := strings.CutPrefix(s, "[")
+	if !ok {
+		return "", false
+	}
+	s, _, ok = strings.Cut(s, "]")
+	return s, ok
 }
 
 // quoted returns the text between the first single quotes.

@@ -40,6 +40,7 @@ type session struct {
 	device string
 	begun  time.Time
 	open   bool // an "open" event with a lease was made
+	failed bool // a refused logon was told already
 }
 
 // lease returns what the session says of its inner address.
