@@ -25,9 +25,7 @@ type detector struct {
 	set     *RuleSet
 	version string
 	open    map[findingKey]*openFinding
-	match   func(int, *Rule)
-	matched []*Rule
-	batch   [1]*ocsf.Event
+	work    *scratch
 }
 
 // findingKey is what one finding is about.
@@ -48,11 +46,10 @@ type openFinding struct {
 // NewDetector returns a detector that emits a finding for what the rules match. It emits a finding again as its
 // evidence grows; once that is full only its count grows, and it is emitted again on Advance.
 func NewDetector(set *RuleSet, ctx detect.Context) detect.Detector {
-	d := &detector{set: set, open: map[findingKey]*openFinding{}}
+	d := &detector{set: set, open: map[findingKey]*openFinding{}, work: newScratch(set)}
 	if ctx.Model != nil {
 		d.version = ctx.Model.Version
 	}
-	d.match = func(_ int, r *Rule) { d.matched = append(d.matched, r) }
 	return d
 }
 
@@ -61,12 +58,11 @@ func (d *detector) Name() string { return "sigma" }
 
 // Process matches one event and emits what it found.
 func (d *detector) Process(e *ocsf.Event, emit detect.Emit) {
-	d.matched = d.matched[:0]
-	d.batch[0] = e
-	d.set.Match(d.batch[:], d.match)
-	for _, r := range d.matched {
-		d.record(r, e, emit)
+	d.work.load(e)
+	for _, pos := range d.work.match() {
+		d.record(d.set.rules[pos], e, emit)
 	}
+	d.work.forget()
 }
 
 func (d *detector) record(r *Rule, e *ocsf.Event, emit detect.Emit) {

@@ -117,7 +117,7 @@ func (s *slots) add(field string) int32 {
 	return id
 }
 
-// named is what a field name of an event means to the rule set.
+// meaning is what a field name of an event means to the rule set.
 type meaning struct {
 	slots   []int32     // the field itself, and every object or list it lies in
 	aliases []aliasSlot // other names it goes by

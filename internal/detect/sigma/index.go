@@ -93,7 +93,7 @@ func outer(s string) uint64 {
 var commonGrams = [...]string{
 	".exe", "c:\\w", ":\\wi", "\\win", "wind", "indo", "ndow", "dows", "ows\\", "\\sys", "syst", "yste", "stem", "tem3", "em32", "m32\\",
 	"prog", "rogr", "ogra", "gram", "file", "iles", "user", "sers", "hklm", "soft", "oftw", "ftwa", "twar", "ware", "micr", "icro",
-	"cros", "roso", "osof", "c:\\p", "c:\\u", "\\mic", "\\sof", "ion\\", "vers", "rsio", "sion", "curr", "urre", "rren", "rent", " -", "http", ".com", ".dll",
+	"cros", "roso", "osof", "c:\\p", "c:\\u", "\\mic", "\\sof", "ion\\", "vers", "rsio", "sion", "curr", "urre", "rren", "rent", "http", ".com", ".dll",
 }
 
 // rarest returns the place of the four bytes of the text that the fewest other literals share.

@@ -150,6 +150,9 @@ func classify(s signature) facets {
 func classifyWindows(channel, sub, eventID, eventType string) facets {
 	f := facets{product: "windows"}
 	service := windowsServices[channel]
+	if sub == "defender" {
+		sub = "windefend"
+	}
 	if service == "" {
 		service = sub
 		if channel != "" && service == "" {
