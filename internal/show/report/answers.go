@@ -189,8 +189,12 @@ func (n namer) calm(res *campaign.Result) calm {
 	t := totals(res)
 	c := calm{Statement: "No campaign was found: nothing that was read joins into an intruder coming through a partner."}
 	if t.Total > 0 || len(res.Incidents) > 0 {
-		c.Caveats = append(c.Caveats, fmt.Sprintf("%s and %s stand on their own below; each concerns one tenant.",
-			capital(count(len(res.Incidents), "incident", "incidents")), count(t.Total, "finding", "findings")))
+		var words []string
+		if k := len(res.Incidents); k > 0 {
+			words = append(words, count(k, "incident", "incidents"))
+		}
+		words = append(words, count(t.Total, "finding", "findings"))
+		c.Caveats = append(c.Caveats, "Below: "+list(words, 2)+". Each concerns one tenant alone.")
 	}
 	ids := tenantsOf(res, n.model)
 	blind := gaps(res, n.model)

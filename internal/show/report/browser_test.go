@@ -95,6 +95,22 @@ func (b *browser) want(expr, want string) {
 	}
 }
 
+// shot keeps what the window shows under REPORT_OUT, for eyes.
+func (b *browser) shot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("REPORT_OUT")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func pageFile(t *testing.T, name string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".html")
@@ -155,12 +171,14 @@ func TestXSSBrowserPageWorks(t *testing.T) {
 	b.want("scrollY", before)
 	b.want("location.hash", "#hop-c-5be1d0-1")
 	b.want("document.querySelector('#panel-body .evidence').textContent.includes('security.evtx')", "true")
+	b.shot("hop")
 
 	// Deep links restore a finding and a hop, also where a filter would hide it.
 	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(page+"?q=nothing-has-this#finding-"+id))
 	b.want("document.getElementById('panel').hidden", "false")
 	b.want("document.getElementById('finding-"+id+"').classList.contains('on')", "true")
 	b.want("document.querySelector('#panel h2').textContent.includes('RDP over client VPN')", "true")
+	b.shot("finding")
 
 	// A cell of the matrix shows its findings.
 	b.do(chromedp.Navigate(page))

@@ -237,7 +237,7 @@ func fixtureCoverage(res *campaign.Result, m *tenant.Model) {
 			o := worst[t.ID][l]
 			if o == "" {
 				o = campaign.Clear
-				if i == 8 || i == 10 {
+				if len(res.Campaigns) > 0 && (i == 8 || i == 10) {
 					o = campaign.Exposed
 				}
 			}

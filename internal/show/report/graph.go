@@ -18,7 +18,9 @@ const (
 	gutter     = 176 // lane names
 	axisHigh   = 44
 	charWide   = 6.2 // an 11.5 px system font, measured generously so that labels never touch
-	labelHigh  = 14
+	nameHigh   = 17  // from a track up to the top of its name
+	labelDown  = 12  // from a track down to its first label's baseline
+	labelHigh  = 13
 	nameChars  = 30
 	labelChars = 34
 	groupOver  = 30  // more hops of one kind between two lanes become one arrow with a count
@@ -309,8 +311,11 @@ func (g *graph) place() {
 			if t.lane != l {
 				continue
 			}
-			t.Y = y + 22
-			y = t.Y + 6 + labelHigh*len(t.lines)
+			t.Y = y + nameHigh
+			y = t.Y + 5
+			if n := len(t.lines); n > 0 {
+				y = t.Y + labelDown + labelHigh*(n-1) + 4
+			}
 			g.W = max(g.W, t.first+textWide(t.Name)+26)
 		}
 		names := len(g.Lanes[l].Name)*15 + 14
@@ -324,7 +329,7 @@ func (g *graph) place() {
 	for i := range g.Arrows {
 		a := &g.Arrows[i]
 		a.Y1, a.Y2 = g.Tracks[a.from].Y, g.Tracks[a.to].Y
-		a.LabelY = a.Y2 + 4 + labelHigh*(a.line+1) - 1
+		a.LabelY = a.Y2 + labelDown + labelHigh*a.line
 		switch {
 		case a.Y1 < a.Y2:
 			a.Head = fmt.Sprintf("M%d %dl-4 -7h8z", a.X, a.Y2-7)

@@ -29,10 +29,10 @@ type box struct {
 
 func texts(g *graph) (out []box) {
 	for _, t := range g.Tracks {
-		out = append(out, box{t.X1 + 11, t.Y - 18, t.X1 + 11 + textWide(t.Name), t.Y - 6, t.Name})
+		out = append(out, box{t.X1 + 11, t.Y - 16, t.X1 + 11 + textWide(t.Name), t.Y - 5, t.Name})
 	}
 	for _, a := range g.Arrows {
-		out = append(out, box{a.LabelX, a.LabelY - 10, a.LabelX + textWide(a.Label), a.LabelY + 2, a.Label})
+		out = append(out, box{a.LabelX, a.LabelY - 9, a.LabelX + textWide(a.Label), a.LabelY + 2, a.Label})
 	}
 	return out
 }
