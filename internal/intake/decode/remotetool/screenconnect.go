@@ -74,7 +74,10 @@ func ParseScreenConnectArgs(line string) (a ScreenConnectArgs, ok bool) {
 			}
 		}
 	}
-	return a, a.Relay != "" || a.Instance != ""
+	if a.Relay == "" && a.Instance == "" {
+		return ScreenConnectArgs{}, false
+	}
+	return a, true
 }
 
 // ScreenConnectInstance returns the instance id in a name or path that holds "ScreenConnect Client (<16 hex>)",
