@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -198,4 +200,21 @@ func TestWholeCorpusStaysUnder200MB(t *testing.T) {
 	}
 	runtime.KeepAlive(w)
 	runtime.KeepAlive(docs)
+}
+
+func TestBombManyFieldNamesAreForgotten(t *testing.T) {
+	w := newScratch(pack(t))
+	for i := range 3 * maxNames {
+		w.load(&ocsf.Event{Source: "windows/security", Fields: ocsf.Fields{
+			{Name: "EventType", Value: strconv.Itoa(i)}, {Name: "n" + strconv.Itoa(i), Value: "x"}, {Name: strings.Repeat("n", maxKey+1), Value: "x"}}})
+		w.match()
+	}
+	if len(w.names) > maxNames || len(w.routes) > maxRoutes {
+		t.Errorf("%d names and %d routes are kept", len(w.names), len(w.routes))
+	}
+	for name := range w.names {
+		if len(name) > maxKey {
+			t.Errorf("a name of %d bytes is kept", len(name))
+		}
+	}
 }
