@@ -81,6 +81,16 @@ func (g *group) followers(list []*ocsf.Finding) map[string]bool {
 			out[s.User] = true
 		}
 	}
+	for _, who := range g.followed {
+		out[who] = true
+	}
+	for _, f := range g.findings { // who writes the intruder's mail to others has given his mailbox away
+		for _, ev := range f.Evidence {
+			if m := ev.Event.Mail; m != nil && f.Partner == g.partner && f.Partner != "" && f.Tenant != g.home {
+				out[m.From] = true
+			}
+		}
+	}
 	return out
 }
 

@@ -29,13 +29,22 @@ type group struct {
 	tainted  map[string]*hop.Session // sessions that are the intruder's
 	why      map[string]string       // session → why it is taken for the intruder's
 	accounts map[string]bool         // accounts of the partner that the intruder uses
-	joins    []Join
+	followed []string                // people of a house who did what a message asked
 }
 
 // seeds reports whether a finding can begin a campaign: medium or above, not approved, and not what everybody
 // gets every day.
 func seeds(f *ocsf.Finding) bool {
-	return f.Suppressed == nil && f.Severity >= ocsf.SeverityMedium && !commodity(f)
+	if f.Suppressed != nil || commodity(f) {
+		return false
+	}
+	switch f.Detector {
+	case "sigma":
+		return f.Severity >= ocsf.SeverityHigh // what administrators do too is evidence beside others, no beginning
+	case "fanout":
+		return f.Severity >= ocsf.SeverityMedium && f.Rule != "fanout/tenants"
+	}
+	return f.Severity >= ocsf.SeverityMedium
 }
 
 // commodity findings are daily life at every tenant; alone they join nothing.
@@ -57,6 +66,7 @@ func gather(in Evidence) []*group {
 	var out []*group
 	for _, members := range s.groups() {
 		g := newGroup(in, list, members)
+		g.taint()
 		if g.qualifies() {
 			out = append(out, g)
 		}
@@ -222,6 +232,9 @@ func (g *group) qualifies() bool {
 	rules := map[tenant.ID]map[string]bool{}
 	homeIn := false
 	for _, f := range g.findings {
+		if !seeds(f) {
+			continue
+		}
 		medium[f.Tenant] = true
 		if f.Severity >= ocsf.SeverityHigh {
 			high[f.Tenant] = true
@@ -234,12 +247,17 @@ func (g *group) qualifies() bool {
 			homeIn = true
 		}
 	}
-	clients := 0
+	reached := map[tenant.ID]bool{}
 	for id := range medium {
-		if id != g.home {
-			clients++
+		reached[id] = true
+	}
+	for _, x := range g.tainted {
+		if x.Partner == g.partner && !x.Out {
+			reached[x.Tenant] = true
 		}
 	}
+	delete(reached, g.home)
+	clients := len(reached)
 	switch {
 	case homeIn && clients > 0:
 		return true // the partner's house is entered, and something came through it

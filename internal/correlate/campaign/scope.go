@@ -14,7 +14,6 @@ import (
 
 // conclude turns a group into a campaign: scope, accesses, foothold, hops.
 func (g *group) conclude(in Evidence) *Campaign {
-	g.taint()
 	c := &Campaign{Partner: g.partner, Accesses: g.accesses(), JoinedBy: g.joinList()}
 	c.Start, c.End = g.span()
 	c.Drawn = c.End

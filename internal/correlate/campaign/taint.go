@@ -7,6 +7,7 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/correlate/hop"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
 // How close two sessions of one account must lie to be one sitting, and how long an intruder's remote-tool
@@ -28,20 +29,19 @@ func (g *group) taint() {
 			}
 		}
 	}
-	for _, s := range all {
-		switch {
-		case s.Instance != "" && g.infra["rmm-instance\x00"+s.Instance]:
-			g.mark(s, "it uses the foreign instance "+s.Instance)
-		case s.Public.IsValid() && g.infra["ip\x00"+s.Public.String()]:
-			g.mark(s, "it comes from the intruder's address "+s.Public.String())
-		}
-	}
+	g.followPhish()
 	g.learnAccounts()
+	for _, s := range all {
+		g.byInfra(s)
+	}
 	for range 8 { // chains of sittings are short; the bound keeps odd data from looping long
 		n := len(g.tainted)
 		g.sittings(all)
 		g.fromHosts(all)
 		g.stolenAccounts(all)
+		for _, s := range all {
+			g.byInfra(s)
+		}
 		if len(g.tainted) == n {
 			break
 		}
@@ -63,6 +63,47 @@ func (g *group) mark(s *hop.Session, why string) {
 	if g.tainted[s.ID] == nil {
 		g.tainted[s.ID] = s
 		g.why[s.ID] = why
+	}
+}
+
+// PhishFollow is how long after a message a recipient's sign-in from a new place is taken for its fruit.
+const PhishFollow = 7 * 24 * time.Hour
+
+// followPhish takes the address from which somebody signed in as a recipient of the intruder's mail, from a
+// place that was new for the whole house, for the intruder's own, and with it all that comes from there.
+func (g *group) followPhish() {
+	sent := map[string]time.Time{} // recipient → first message
+	for _, f := range g.findings {
+		if f.Layer != tenant.LayerMail {
+			continue
+		}
+		for _, e := range f.Entities {
+			if at, ok := sent[e.Value]; e.Type == ocsf.EntityMailbox && e.Role == ocsf.RoleTarget && (!ok || f.Time.Before(at)) {
+				sent[e.Value] = f.Time
+			}
+		}
+	}
+	for _, f := range g.in.Findings {
+		if f.Rule != "firstcontact/source" || f.Partner != "" || f.Suppressed != nil {
+			continue
+		}
+		for _, ev := range f.Evidence {
+			at, ok := sent[strings.ToLower(ev.Event.User.Name)]
+			if after := ev.Event.Time.Sub(at); ok && after > 0 && after < PhishFollow && joinable(ev.Event.Src.IP.String()) {
+				g.infra["ip\x00"+ev.Event.Src.IP.String()] = true
+				g.followed = append(g.followed, strings.ToLower(ev.Event.User.Name))
+			}
+		}
+	}
+}
+
+// byInfra takes a session for the intruder's that uses his instance or comes from his address.
+func (g *group) byInfra(s *hop.Session) {
+	switch {
+	case s.Instance != "" && g.infra["rmm-instance\x00"+s.Instance]:
+		g.mark(s, "it uses the foreign instance "+s.Instance)
+	case s.Public.IsValid() && g.infra["ip\x00"+s.Public.String()]:
+		g.mark(s, "it comes from the intruder's address "+s.Public.String())
 	}
 }
 
@@ -170,6 +211,9 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 		from, ok := since[s.User]
 		if ok && s.Kind == hop.KindCloud && !s.Start.Before(from) && places[s.User+"\x00"+s.Addr.String()] {
 			g.mark(s, "the account "+s.User+" was got into before, and this is not one of its places")
+			if joinable(s.Addr.String()) {
+				g.infra["ip\x00"+s.Addr.String()] = true
+			}
 		}
 	}
 }

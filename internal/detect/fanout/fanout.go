@@ -22,9 +22,10 @@ const (
 	Window       = 30 * time.Minute // in which distinct tenants are counted
 	MinTenants   = 3                // never fires below
 	HabitMargin  = 2                // tenants above the key's own highest window so far
-	SprayWindow  = time.Hour        // in which distinct failed accounts of one source are counted
-	SprayUsers   = 5                // distinct accounts that failed from one source
-	KnownSuccess = 3                // earlier successes that make a source a known place
+	SprayWindow  = 3 * time.Hour    // in which the accounts that a few sources fail at are counted
+	SprayUsers   = 5                // distinct accounts that failed
+	HitWindow    = 7 * 24 * time.Hour
+	KnownSuccess = 3 // earlier successes that make a source a known place
 	MaxKeys      = 200_000
 	maxTouches   = 512
 )
@@ -44,25 +45,16 @@ type actor struct {
 	Windows int
 }
 
-type source struct {
-	Touches   []touch
-	Users     map[string]time.Time
-	Succeeded int // successes before the first failure of the window
-	Sprayed   time.Time
-	Finding   *ocsf.Finding
-	Hits      []string
-}
-
 // Detector implements detect.Detector.
 type Detector struct {
 	model   *tenant.Model
 	actors  map[string]*actor
-	sources map[string]*source
+	guesses map[tenant.ID]*guesses
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, actors: map[string]*actor{}, sources: map[string]*source{}}
+	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}}
 }
 
 // Name returns "fanout".
@@ -75,8 +67,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 			d.spread(k, e, emit)
 		}
 	}
-	if e.Class == ocsf.ClassAuthentication && e.Src.IP.IsValid() && e.User.Name != "" && e.Status != ocsf.StatusUnknown &&
-		(e.Cloud != nil && !e.Cloud.ServicePrin || e.Layer == tenant.LayerAccess) {
+	if guessable(e) {
 		d.spray(e, emit)
 	}
 }
@@ -179,31 +170,25 @@ func tenantsOf(list []touch) []tenant.ID {
 
 func distinctTenants(list []touch) int { return len(tenantsOf(list)) }
 
-// Advance forgets what is out of every window.
-func (d *Detector) Advance(now time.Time, _ detect.Emit) {
-	for k, s := range d.sources {
-		if len(s.Touches) > 0 && now.Sub(s.Touches[len(s.Touches)-1].At) > 30*24*time.Hour {
-			delete(d.sources, k)
-		}
-	}
-}
+// Advance does nothing: windows are cut when they are looked at.
+func (d *Detector) Advance(time.Time, detect.Emit) {}
 
 type snapshot struct {
 	Actors  map[string]*actor
-	Sources map[string]*source
+	Guesses map[tenant.ID]*guesses
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.actors, d.sources})
+	return detect.EncodeState(snapshot{d.actors, d.guesses})
 }
 
 // Restore takes what Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{map[string]*actor{}, map[string]*source{}}
+	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.actors, d.sources = s.Actors, s.Sources
+	d.actors, d.guesses = s.Actors, s.Guesses
 	return nil
 }

@@ -8,87 +8,145 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
-// spray counts the accounts at which one source fails, and notes where it then gets in. A source from which
-// people signed in before (an office's own address on a Monday) is a known place and is not accused.
+// failure is an account that failed from a place where nobody was known, and has not got in since.
+type failure struct {
+	At     time.Time
+	User   string
+	Source string
+	Event  *ocsf.Event
+}
+
+// guesses is what one tenant saw of guessing: failures that nobody explained, the places that people sign in
+// from, and the spraying that goes on.
+type guesses struct {
+	Failures []failure
+	Places   map[string]int // source → successes
+	Spray    *ocsf.Finding
+	Last     time.Time       // last failure of the spraying
+	Sources  map[string]bool // sources that took part in it
+	Users    map[string]bool // accounts it tried
+	Hits     []string        // accounts it got into
+}
+
+// spray looks for one hand that tries many accounts, from one address or from a few that it takes turns with.
+// Somebody who mistypes gets in soon after from the same place, and an office's address is known from its
+// successes; neither is counted.
 func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
-	id := string(e.Tenant) + "\x00" + e.Src.IP.String()
-	s := d.sources[id]
-	if s == nil {
-		if len(d.sources) >= MaxKeys {
-			return
-		}
-		s = &source{Users: map[string]time.Time{}}
-		d.sources[id] = s
+	g := d.guesses[e.Tenant]
+	if g == nil {
+		g = &guesses{Places: map[string]int{}, Sources: map[string]bool{}, Users: map[string]bool{}}
+		d.guesses[e.Tenant] = g
 	}
-	user := strings.ToLower(e.User.Name)
+	src, user := e.Src.IP.String(), strings.ToLower(e.User.Name)
 	if e.Status == ocsf.StatusSuccess {
-		d.sprayedIn(s, user, e, emit)
+		g.success(src, user, e, emit)
 		return
 	}
-	s.Touches = append(expire(s.Touches, e.Time.Add(-SprayWindow)), touch{e.Time, e.Tenant, e})
-	if len(s.Touches) > maxTouches {
-		s.Touches = slices.Clone(s.Touches[len(s.Touches)-maxTouches:])
-	}
-	for u, at := range s.Users {
-		if e.Time.Sub(at) > SprayWindow && s.Finding == nil {
-			delete(s.Users, u)
-		}
-	}
-	s.Users[user] = e.Time
-	if len(s.Users) < SprayUsers || s.Succeeded >= KnownSuccess {
+	if g.Places[src] >= KnownSuccess {
 		return
 	}
-	if s.Finding == nil {
-		s.Finding = newSpray(e)
-		for _, t := range s.Touches {
-			s.Finding.AddEvidence(t.Event)
-		}
-	} else {
-		s.Finding.AddEvidence(e)
+	i := 0
+	for i < len(g.Failures) && e.Time.Sub(g.Failures[i].At) > SprayWindow {
+		i++
 	}
-	s.Sprayed = e.Time
-	d.emitSpray(s, e, emit)
-}
-
-func newSpray(e *ocsf.Event) *ocsf.Finding {
-	f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: "fanout", Rule: "fanout/password-spray",
-		Title: "One source fails at many accounts", Technique: "T1110.003", Severity: ocsf.SeverityMedium, Confidence: 70, Outcome: ocsf.OutcomeAttempted}
-	f.Identify(time.Time{}, e.Src.IP.String())
-	f.AddEntity(ocsf.EntityIP, e.Src.IP.String(), ocsf.RoleInfrastructure)
-	return f
-}
-
-// sprayedIn notes a success: before any spraying it makes the source a known place, after it the spray got in.
-func (d *Detector) sprayedIn(s *source, user string, e *ocsf.Event, emit detect.Emit) {
-	if s.Finding == nil {
-		// Somebody mistypes and then gets in; that is a person at a place, and clears their own failure.
-		if _, failed := s.Users[user]; !failed || len(s.Users) < SprayUsers-1 {
-			delete(s.Users, user)
-			s.Succeeded++
-			return
+	g.Failures = append(g.Failures[i:], failure{e.Time, user, src, e})
+	if len(g.Failures) > maxTouches {
+		g.Failures = slices.Clone(g.Failures[len(g.Failures)-maxTouches:])
+	}
+	if g.Spray != nil && e.Time.Sub(g.Last) > SprayWindow {
+		g.Spray, g.Sources, g.Users, g.Hits = nil, map[string]bool{}, map[string]bool{}, nil
+	}
+	if g.Spray != nil {
+		if g.Sources[src] || len(d.shared(g)) > 0 {
+			g.grow(e, src, user, emit)
 		}
 		return
 	}
-	if e.Time.Sub(s.Sprayed) > 7*24*time.Hour {
-		return
-	}
-	s.Finding.AddEvidence(e)
-	s.Finding.Outcome, s.Finding.Severity, s.Finding.Confidence = ocsf.OutcomeSucceeded, ocsf.SeverityHigh, 85
-	s.Finding.AddEntity(ocsf.EntityUser, user, ocsf.RoleActor)
-	if !slices.Contains(s.Hits, user) {
-		s.Hits = append(s.Hits, user)
-	}
-	d.emitSpray(s, e, emit)
+	g.begin(d.shared(g), e, emit)
 }
 
-func (d *Detector) emitSpray(s *source, e *ocsf.Event, emit detect.Emit) {
-	s.Finding.Reason = fmt.Sprintf("%s failed at %d accounts within %s, and nobody was known to sign in from there.", e.Src.IP, len(s.Users), SprayWindow)
-	if len(s.Hits) > 0 {
-		s.Finding.Reason += " It then got in as " + strings.Join(s.Hits, ", ") + "."
+// shared returns the sources that failed at more than one account within the window.
+func (d *Detector) shared(g *guesses) map[string]bool {
+	users := map[string]map[string]bool{}
+	for _, f := range g.Failures {
+		if users[f.Source] == nil {
+			users[f.Source] = map[string]bool{}
+		}
+		users[f.Source][f.User] = true
 	}
-	emit(s.Finding)
+	out := map[string]bool{}
+	for s, u := range users {
+		if len(u) > 1 {
+			out[s] = true
+		}
+	}
+	return out
+}
+
+// begin makes a finding once the sources that share accounts have together tried enough of them.
+func (g *guesses) begin(shared map[string]bool, e *ocsf.Event, emit detect.Emit) {
+	users := map[string]bool{}
+	for _, f := range g.Failures {
+		if shared[f.Source] {
+			users[f.User] = true
+		}
+	}
+	if len(users) < SprayUsers {
+		return
+	}
+	g.Spray = &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: "fanout", Rule: "fanout/password-spray",
+		Title: "Many accounts are tried from few places", Technique: "T1110.003", Severity: ocsf.SeverityMedium, Confidence: 70, Outcome: ocsf.OutcomeAttempted}
+	for _, f := range g.Failures {
+		if shared[f.Source] {
+			g.Sources[f.Source], g.Users[f.User], g.Last = true, true, f.At
+			g.Spray.AddEvidence(f.Event)
+			g.Spray.AddEntity(ocsf.EntityIP, f.Source, ocsf.RoleInfrastructure)
+		}
+	}
+	g.Spray.Identify(g.Spray.Time.Truncate(time.Hour), "spray")
+	g.tell(emit)
+}
+
+func (g *guesses) grow(e *ocsf.Event, src, user string, emit detect.Emit) {
+	g.Sources[src], g.Users[user], g.Last = true, true, e.Time
+	g.Spray.AddEvidence(e)
+	if len(g.Spray.Entities) < 40 {
+		g.Spray.AddEntity(ocsf.EntityIP, src, ocsf.RoleInfrastructure)
+	}
+	g.tell(emit)
+}
+
+// success clears the failures of somebody who got in from the same place, unless the place was part of a
+// spraying: then it got in.
+func (g *guesses) success(src, user string, e *ocsf.Event, emit detect.Emit) {
+	if g.Spray != nil && g.Sources[src] && e.Time.Sub(g.Last) < HitWindow {
+		g.Spray.AddEvidence(e)
+		if g.Spray.Outcome != ocsf.OutcomeSucceeded { // the evidence must hold what the finding says
+			g.Spray.Evidence[len(g.Spray.Evidence)-1] = ocsf.Evidence{File: e.Raw.File, Record: e.Raw.Record, Event: e}
+		}
+		g.Spray.Outcome, g.Spray.Severity, g.Spray.Confidence = ocsf.OutcomeSucceeded, ocsf.SeverityHigh, 85
+		g.Spray.AddEntity(ocsf.EntityUser, user, ocsf.RoleActor)
+		if !slices.Contains(g.Hits, user) {
+			g.Hits = append(g.Hits, user)
+		}
+		g.tell(emit)
+		return
+	}
+	if len(g.Places) < MaxKeys {
+		g.Places[src]++
+	}
+	g.Failures = slices.DeleteFunc(g.Failures, func(f failure) bool { return f.Source == src && f.User == user })
+}
+
+func (g *guesses) tell(emit detect.Emit) {
+	g.Spray.Reason = fmt.Sprintf("%d accounts failed from %d addresses that share accounts and from which nobody was known to sign in.", len(g.Users), len(g.Sources))
+	if len(g.Hits) > 0 {
+		g.Spray.Reason += " One of the addresses then got in as " + strings.Join(g.Hits, ", ") + "."
+	}
+	emit(g.Spray)
 }
 
 // Explain says what the detector makes of one event.
@@ -101,8 +159,17 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 		}
 		out = append(out, fmt.Sprintf("%s %s counts towards %d tenants within %s", k.kind, k.value, MinTenants, Window))
 	}
+	if guessable(e) {
+		out = append(out, fmt.Sprintf("a sign-in of a person: counts towards %d accounts within %s, or makes %s a known place", SprayUsers, SprayWindow, e.Src.IP))
+	}
 	if len(out) == 0 {
 		out = append(out, "no session of a partner, and no sign-in of a person from a known address")
 	}
 	return out
+}
+
+// guessable reports whether the event is a person's sign-in whose outcome and source are known.
+func guessable(e *ocsf.Event) bool {
+	return e.Class == ocsf.ClassAuthentication && e.Src.IP.IsValid() && e.User.Name != "" && e.Status != ocsf.StatusUnknown &&
+		(e.Cloud != nil && !e.Cloud.ServicePrin || e.Layer == tenant.LayerAccess)
 }

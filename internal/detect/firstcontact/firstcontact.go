@@ -38,8 +38,7 @@ type habit struct {
 
 // meeting is the recent first contacts of one source.
 type meeting struct {
-	New   []contact
-	First time.Time
+	New []contact
 }
 
 type contact struct {
@@ -235,7 +234,7 @@ func (d *Detector) meet(e *ocsf.Event, host string, emit detect.Emit) {
 		if len(d.sources) >= MaxKeys {
 			return
 		}
-		m = &meeting{First: e.Time}
+		m = &meeting{}
 		d.sources[key] = m
 	}
 	if known && e.Time.Sub(last) < ForgetAfter {
@@ -302,10 +301,23 @@ func (d *Detector) reportHitList(e *ocsf.Event, src string, m *meeting, n int, e
 	f.AddEntity(ocsf.EntityUser, strings.ToLower(e.Owner.Name), ocsf.RoleActor)
 	f.AddEntity(ocsf.EntityUser, strings.ToLower(e.User.Name), ocsf.RoleActor)
 	f.Reason = fmt.Sprintf("%s reached %d hosts within %s that nobody of this partner had reached at this tenant before.", src, n, HitWindow)
+	if a := d.approved(e); a != nil {
+		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: a.Owner, Reason: a.Reason, Until: a.Until}
+	}
 	if young {
 		f.Reason += " The trust is new, and a new trust meets every host for the first time."
 	}
 	emit(f)
+}
+
+// approved returns the approval that lets this source try hosts at this time; who may scan meets hosts.
+func (d *Detector) approved(e *ocsf.Event) *tenant.Approval {
+	for i := range d.model.Approvals {
+		if a := &d.model.Approvals[i]; a.Covers("scan", e.Trust, e.Src.IP, e.Dst.IP, e.Time) {
+			return a
+		}
+	}
+	return nil
 }
 
 // Advance does nothing; places are forgotten when they are asked for.

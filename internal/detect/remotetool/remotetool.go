@@ -18,6 +18,9 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
+// Settled is how long a tenant must have been seen before contact with an undeclared relay counts as new.
+const Settled = 24 * time.Hour
+
 // MaxFindings bounds how many instances a detector remembers; further ones are not reported.
 const MaxFindings = 50_000
 
@@ -26,12 +29,14 @@ type Detector struct {
 	model    *tenant.Model
 	products map[tenant.ID]map[string]bool // products that some trust of the tenant declares
 	found    map[string]*ocsf.Finding
-	relays   map[string]string // tenant, tool, relay → instance, learned from installs
+	relays   map[string]string       // tenant, tool, relay → instance, learned from what ran there
+	first    map[tenant.ID]time.Time // first event of each tenant: what was there from the start is not new
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	d := &Detector{model: ctx.Model, products: map[tenant.ID]map[string]bool{}, found: map[string]*ocsf.Finding{}, relays: map[string]string{}}
+	d := &Detector{model: ctx.Model, products: map[tenant.ID]map[string]bool{}, found: map[string]*ocsf.Finding{},
+		relays: map[string]string{}, first: map[tenant.ID]time.Time{}}
 	for i := range ctx.Model.Trusts {
 		t := &ctx.Model.Trusts[i]
 		for _, r := range t.RemoteTools {
@@ -75,18 +80,26 @@ func seen(e *ocsf.Event) (sighting, bool) {
 
 // Process looks at one event.
 func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
+	if _, ok := d.first[e.Tenant]; !ok {
+		d.first[e.Tenant] = e.Time
+	}
 	s, ok := seen(e)
 	if !ok || e.Direction == ocsf.DirectionOut && e.Rule != "" && e.Remote != nil {
 		return
 	}
-	if d.sanctioned(e, s) {
-		return
-	}
-	if s.act == "contact" && !d.byInstance(s.tool) {
-		return // a product without instances is judged where it is installed or used, not by a name look-up
-	}
 	if s.act != "contact" && s.instance != "" && s.relay != "" && len(d.relays) < MaxFindings {
 		d.relays[relayKey(e.Tenant, s)] = s.instance
+	}
+	if s.act == "contact" {
+		if !d.byInstance(s.tool) {
+			return // a product without instances is judged where it is installed or used, not by a name look-up
+		}
+		// A relay's name and the instance id in an agent's name are different words for the same thing; only
+		// what ran on a host tells which belongs to which.
+		s.instance = d.relays[relayKey(e.Tenant, s)]
+	}
+	if d.sanctioned(e, s) {
+		return
 	}
 	d.report(e, s, emit)
 }
@@ -127,6 +140,9 @@ func covers(r tenant.RemoteTool, s sighting) bool {
 	if s.instance != "" && r.Instance != "" {
 		return strings.EqualFold(r.Instance, s.instance)
 	}
+	if s.act == "contact" && len(r.Hosts) == 0 && s.instance == "" {
+		return true // declared by instance alone: the relay's name can't tell it from another
+	}
 	for _, h := range r.Hosts {
 		if s.relay != "" && tenant.WithinDomain(s.relay, strings.ToLower(h)) {
 			return true
@@ -138,10 +154,8 @@ func covers(r tenant.RemoteTool, s sighting) bool {
 func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 	known := d.products[e.Tenant][s.tool]
 	key := s.instance
-	if key == "" && s.relay != "" {
-		if key = d.relays[relayKey(e.Tenant, s)]; key == "" {
-			key = s.relay
-		}
+	if key == "" {
+		key = s.relay
 	}
 	id := string(e.Tenant) + "\x00" + s.tool + "\x00" + key
 	f := d.found[id]
@@ -160,7 +174,9 @@ func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 	}
 	f.AddEvidence(e)
 	d.grade(f, e, s, known)
-	f.AddEntity(ocsf.EntityRMM, key, ocsf.RoleInfrastructure)
+	if s.instance != "" {
+		f.AddEntity(ocsf.EntityRMM, s.instance, ocsf.RoleInfrastructure)
+	}
 	if s.relay != "" {
 		f.AddEntity(ocsf.EntityDomain, s.relay, ocsf.RoleInfrastructure)
 	}
@@ -183,7 +199,7 @@ func (d *Detector) grade(f *ocsf.Finding, e *ocsf.Event, s sighting, known bool)
 	sev := ocsf.SeverityLow
 	switch s.act {
 	case "contact":
-		if known {
+		if known && f.Time.Sub(d.first[e.Tenant]) > Settled {
 			sev = ocsf.SeverityMedium
 		}
 	case "disconnect":
@@ -228,17 +244,20 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 type snapshot struct {
 	Found  map[string]*ocsf.Finding
 	Relays map[string]string
+	First  map[tenant.ID]time.Time
 }
 
 // Snapshot returns the whole state.
-func (d *Detector) Snapshot() ([]byte, error) { return detect.EncodeState(snapshot{d.found, d.relays}) }
+func (d *Detector) Snapshot() ([]byte, error) {
+	return detect.EncodeState(snapshot{d.found, d.relays, d.first})
+}
 
 // Restore takes what Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
-	var s snapshot
+	s := snapshot{map[string]*ocsf.Finding{}, map[string]string{}, map[tenant.ID]time.Time{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.found, d.relays = s.Found, s.Relays
+	d.found, d.relays, d.first = s.Found, s.Relays, s.First
 	return nil
 }
