@@ -41,7 +41,11 @@ func hasID(o *decode.JSON, name string) bool {
 // canonical returns the fields with the names that Sigma rules speak added at the top level, sorted. The
 // source's fields stay as they are.
 func canonical(s shape, native ocsf.Fields) ocsf.Fields {
-	c := &canon{native: native, out: make(ocsf.Fields, len(native), 2*len(native)+6)}
+	room := len(native) + 6
+	if s != shapeFlat {
+		room += len(native)
+	}
+	c := &canon{native: native, out: make(ocsf.Fields, len(native), room)}
 	copy(c.out, native)
 	switch s {
 	case shapeNested:
