@@ -1,0 +1,112 @@
+package archtest
+
+// stage is a place on the way that data takes. What is imported must lie on an earlier stage.
+type stage struct {
+	packages []string // below the module; a trailing /* is every package below, without the parent
+	why      string
+}
+
+// house lists the stages in the order of the data path. A package may import those of earlier stages; packages
+// of the same stage don't know each other, save for besides.
+var house = []stage{
+	{[]string{"rules"}, "rule files, embedded: data without code"},
+	{[]string{"record/tenant"}, "the words for organisations; everything speaks them"},
+	{[]string{"record/ocsf"}, "the words for events and findings; each belongs to a tenant"},
+	{[]string{"platform/bounded"}, "caps on what others wrote; knows nothing of its meaning"},
+	{[]string{"platform/config"}, "one file becomes a model of tenants and trusts"},
+	{[]string{"platform/state"}, "the control plane's memory"},
+	{[]string{"platform/authz"}, "who may see and do what; its tokens and roles are kept in state"},
+	{[]string{"intake/bus"}, "holds batches until they are done with"},
+	{[]string{"intake/listen"}, "bytes in, batches to the bus, nothing parsed"},
+	{[]string{"intake/decode"}, "what all formats share; knows none of them"},
+	{[]string{"intake/decode/*"}, "a format each, apart from each other, so that one can be added as a folder"},
+	{[]string{"intake/attribute"}, "event to tenant and trust; no format is known any more"},
+	{[]string{"intake/order"}, "events in event time, once each"},
+	{[]string{"detect"}, "what a detector is, and the engine that runs any of them"},
+	{[]string{"detect/*"}, "a detector each; one can be added, or switched off, without the others"},
+	{[]string{"history/sightings", "history/events"}, "what was seen"},
+	{[]string{"history/hunt"}, "asks the history again"},
+	{[]string{"correlate/hop"}, "who moved where"},
+	{[]string{"correlate/campaign"}, "what belongs together, and whom it concerns"},
+	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave"}, "acts on the answer"},
+	{[]string{"respond/advise"}, "tells each tenant its own; sends by share and notify"},
+	{[]string{"show/api"}, "every operation once, authorised"},
+	{[]string{"show/console", "show/report"}, "pages drawn from the answer"},
+	{[]string{"scenario"}, "writes telemetry whose truth is known"},
+	{[]string{"app"}, "wires the stages; the only one who sees them all"},
+	{[]string{"cli"}, "one file a command"},
+	{[]string{"cmd/breakwater"}, "main"},
+	{[]string{"archtest"}, "looks at the others and is imported by none"},
+}
+
+// besides are arrows between packages of one stage.
+var besides = map[[2]string]string{
+	{"intake/decode/windows", "intake/decode/remotetool"}: "remote tools write into the Application log of Windows; one package reads their messages wherever they lie",
+}
+
+// only restricts packages to fewer imports than their stage would allow.
+var only = map[string]struct {
+	imports []string
+	why     string
+}{
+	"rules":            {nil, "the pack must be readable by anything"},
+	"record/tenant":    {nil, "everything stands on it"},
+	"record/ocsf":      {[]string{"record/tenant"}, "everything stands on it"},
+	"platform/bounded": {nil, "it reads bytes of unknown meaning"},
+	"scenario":         {[]string{"record/*", "platform/bounded"}, "whoever writes the test must not see how the answer is found"},
+	"cmd/breakwater":   {[]string{"cli"}, "main only starts"},
+	"archtest":         {nil, "it reads source, not code"},
+}
+
+// importers restricts who may import a package.
+var importers = map[string]struct {
+	by  []string
+	why string
+}{
+	"scenario":       {[]string{"cli"}, "nothing that finds intruders may know how they were written"},
+	"app":            {[]string{"cli"}, "wiring is for commands alone"},
+	"cli":            {[]string{"cmd/breakwater"}, "a command is an end, not a library"},
+	"cmd/breakwater": {nil, "main"},
+	"archtest":       {nil, "it has no code"},
+	"rules":          {[]string{"app", "cli"}, "detectors take rules as values, so that others' rules work alike"},
+}
+
+// edge lists packages of the standard library that reach out of the process, and who may import them. Everyone
+// else takes bytes and values and gives values.
+var edge = []struct {
+	imports []string
+	by      []string
+	why     string
+}{
+	{
+		[]string{"net", "net/http", "net/http/*", "net/smtp", "net/rpc", "crypto/tls", "database/sql", "database/sql/*"},
+		[]string{
+			"platform/bounded", "platform/state", "platform/authz", "intake/bus", "intake/listen", "history/*",
+			"respond/mailgate", "respond/share", "respond/notify", "respond/enclave", "respond/posture", "show/api", "app", "cli",
+		},
+		"the inside is pure: it can be replayed, tested and trusted not to call anyone",
+	},
+	{
+		[]string{"net"}, []string{"intake/decode/*"},
+		"for the address types that a library asks for",
+	},
+	{
+		[]string{"os/exec"}, []string{"cli", "platform/*", "respond/*"},
+		"starting a program is an act, and acts have a place",
+	},
+	{
+		[]string{"unsafe", "plugin"}, nil,
+		"everything here reads what an intruder may have written",
+	},
+}
+
+// linked lists modules that cost seconds of linking; tests that link them live in few packages.
+var linked = []struct {
+	modules []string
+	by      []string
+}{
+	{
+		[]string{"github.com/nats-io/nats-server", "github.com/duckdb/duckdb-go", "modernc.org/sqlite", "github.com/mattn/go-sqlite3", "github.com/uptrace/bun", "github.com/cockroachdb/pebble"},
+		[]string{"intake/bus", "history/*", "platform/state", "app", "cli", "cmd/breakwater"},
+	},
+}
