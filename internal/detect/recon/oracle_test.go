@@ -412,3 +412,22 @@ func TestQuietWeeksStayQuiet(t *testing.T) {
 		t.Skip("no quiet scenario among the recordings")
 	}
 }
+
+func BenchmarkRecordedDay(b *testing.B) {
+	logs, _ := filepath.Glob(filepath.Join(dataRoot(b), "network", "public", "*.conn.log.gz"))
+	if len(logs) == 0 {
+		b.Skip("no recorded day of conn logs")
+	}
+	m := &tenant.Model{Tenants: []tenant.Tenant{{ID: "t", Networks: prefixes(b, []string{"64.225.56.201/32"})}}}
+	events := flows(b, logs[0])
+	for _, e := range events {
+		e.Tenant = "t"
+	}
+	byTime(events)
+	b.ReportAllocs()
+	start := cpu()
+	for b.Loop() {
+		run(m, events)
+	}
+	b.ReportMetric(float64(b.N)*float64(len(events))/(cpu()-start).Seconds(), "flows/CPU-s")
+}

@@ -35,7 +35,7 @@ const (
 	sourceTTL  = 14 * 24 * hour   // after which an idle source is forgotten
 	episodeGap = hour             // without new evidence, after which an episode is over
 	hour       = int64(time.Hour) // all times below are nanoseconds since 1970
-	sweepEvery = 10 * 60 * 1e9    // event time between looks for finished episodes
+	purgeEvery = 6 * hour
 	second     = int64(time.Second)
 )
 
@@ -46,7 +46,8 @@ type Detector struct {
 	outgoing  map[tenant.ID][]*tenant.Approval      // by the tenant that is the partner
 	tenants   map[tenant.ID]*tenantState
 	seen      sightings
-	nextSweep int64
+	nextClose int64 // no episode ends before
+	nextPurge int64
 }
 
 // tenantState is what is remembered of one tenant.
@@ -55,7 +56,8 @@ type tenantState struct {
 	networks []netip.Prefix
 	trusts   map[tenant.TrustID]uint16 // small numbers for keys; 0 is no trust
 	sources  map[sourceKey]*source
-	noise    *noise // of the day at hand; nil before the first
+	active   map[sourceKey]*source // those with an episode
+	noise    *noise                // of the day at hand; nil before the first
 }
 
 // sourceKey is one source as one trust brings it.
@@ -100,9 +102,6 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	if !ok {
 		return
 	}
-	if c.time >= d.nextSweep {
-		d.Advance(e.Time, emit)
-	}
 	ts := d.tenant(e.Tenant)
 	before, again := d.seen.note(ts.id, &c)
 	if again && (before == c.answer || c.answer != answered) {
@@ -127,39 +126,59 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	}
 }
 
-// Advance closes the episodes and days that no later event can extend.
+// Advance closes the episodes and days that no later event can extend, and forgets idle sources.
 func (d *Detector) Advance(now time.Time, emit detect.Emit) {
-	at := now.UnixNano()
-	if now.Year() > 2200 {
-		at = 1<<63 - 1
+	at := int64(1<<62 - 1)
+	if now.Year() < 2100 {
+		at = now.UnixNano()
 	}
-	d.nextSweep = at
-	if at < 1<<63-1-sweepEvery {
-		d.nextSweep = at + sweepEvery
-	} else {
-		d.nextSweep = 0
-	}
-	for _, id := range sortedKeys(d.tenants) {
-		ts := d.tenants[id]
-		var done []sourceKey
-		for k, s := range ts.sources {
-			if s.idle(at) {
-				done = append(done, k)
-			}
+	if at >= d.nextClose {
+		d.nextClose = at + episodeGap
+		for _, id := range sortedKeys(d.tenants) {
+			d.closeEpisodes(d.tenants[id], at, emit)
+			d.tenants[id].closeNoise(d, at, emit)
 		}
-		slices.SortFunc(done, sourceKey.compare)
-		for _, k := range done {
-			s := ts.sources[k]
-			for a := range s.Episodes {
-				if ep := s.Episodes[a]; ep != nil && at-ep.Last > episodeGap {
-					d.close(ts, s, a, emit)
+	}
+	if at >= d.nextPurge {
+		d.nextPurge = at + purgeEvery
+		for _, ts := range d.tenants {
+			for k, s := range ts.sources {
+				if at-s.Last > sourceTTL {
+					delete(ts.sources, k)
 				}
 			}
-			if at-s.Last > sourceTTL {
-				delete(ts.sources, k)
+		}
+	}
+}
+
+// closeEpisodes closes what ended, and learns when the next one can end.
+func (d *Detector) closeEpisodes(ts *tenantState, at int64, emit detect.Emit) {
+	var done []sourceKey
+	for k, s := range ts.active {
+		if !s.open() {
+			delete(ts.active, k)
+		}
+		for _, ep := range s.Episodes {
+			switch {
+			case ep == nil:
+			case at-ep.Last > episodeGap:
+				done = append(done, k)
+			default:
+				d.nextClose = min(d.nextClose, ep.Last+episodeGap+1)
 			}
 		}
-		ts.closeNoise(d, at, emit)
+	}
+	slices.SortFunc(done, sourceKey.compare)
+	for _, k := range slices.Compact(done) {
+		s := ts.sources[k]
+		for a, ep := range s.Episodes {
+			if ep != nil && at-ep.Last > episodeGap {
+				d.close(ts, s, a, emit)
+			}
+		}
+		if !s.open() {
+			delete(ts.active, k)
+		}
 	}
 }
 
@@ -175,7 +194,7 @@ func sortedKeys[V any](m map[tenant.ID]V) []tenant.ID {
 func (d *Detector) tenant(id tenant.ID) *tenantState {
 	ts := d.tenants[id]
 	if ts == nil {
-		ts = &tenantState{id: id, trusts: map[tenant.TrustID]uint16{}, sources: map[sourceKey]*source{}}
+		ts = &tenantState{id: id, trusts: map[tenant.TrustID]uint16{}, sources: map[sourceKey]*source{}, active: map[sourceKey]*source{}}
 		if t := d.model.Tenant(id); t != nil {
 			ts.networks = t.Networks
 		}
@@ -242,11 +261,12 @@ func (ts *tenantState) source(e *ocsf.Event, c *contact, class class) *source {
 		if len(ts.sources) >= maxSources {
 			ts.forget()
 		}
-		s = &source{Class: class, Last: c.time}
+		s = &source{Class: class, Trust: trust, Last: c.time}
 		ts.sources[key] = s
 	}
 	if c.time-s.Last > sourceTTL && !s.open() {
-		*s = source{Class: class}
+		delete(ts.active, key)
+		*s = source{Class: class, Trust: trust}
 	}
 	s.Last = max(s.Last, c.time)
 	return s
@@ -269,6 +289,7 @@ func (ts *tenantState) forget() {
 	})
 	for _, a := range list[:min(len(list), maxSources/8)] {
 		delete(ts.sources, a.key)
+		delete(ts.active, a.key)
 	}
 }
 

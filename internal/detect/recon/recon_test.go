@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -426,6 +427,7 @@ func BenchmarkFlows(b *testing.B) {
 	}
 	b.ReportAllocs()
 	n := 0
+	start := cpu()
 	for b.Loop() {
 		for _, e := range events {
 			d.Process(e, func(*ocsf.Finding) { n++ })
@@ -434,7 +436,7 @@ func BenchmarkFlows(b *testing.B) {
 			e.Time = e.Time.Add(100 * time.Second)
 		}
 	}
-	b.ReportMetric(float64(b.N)*float64(len(events))/b.Elapsed().Seconds(), "flows/s")
+	b.ReportMetric(float64(b.N)*float64(len(events))/(cpu()-start).Seconds(), "flows/CPU-s")
 }
 
 func BenchmarkManySources(b *testing.B) {
@@ -442,6 +444,7 @@ func BenchmarkManySources(b *testing.B) {
 	b.ReportAllocs()
 	d := New(detect.Context{Model: model()})
 	i := 0
+	start := cpu()
 	for b.Loop() {
 		i++
 		x := *e
@@ -450,5 +453,14 @@ func BenchmarkManySources(b *testing.B) {
 		x.Time = noon.Add(time.Duration(i) * time.Millisecond)
 		d.Process(&x, func(*ocsf.Finding) {})
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "flows/s")
+	b.ReportMetric(float64(b.N)/(cpu()-start).Seconds(), "flows/CPU-s")
+}
+
+// cpu returns the processor time of this process, since the clock on the wall says little on a shared machine.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

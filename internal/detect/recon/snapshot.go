@@ -1,11 +1,10 @@
 package recon
 
 import (
-	"bytes"
-	"encoding/gob"
 	"fmt"
 	"slices"
 
+	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -13,7 +12,8 @@ import (
 type saved struct {
 	Tenants   []savedTenant
 	Sightings []savedSighting
-	NextSweep int64
+	NextClose int64
+	NextPurge int64
 }
 
 type savedTenant struct {
@@ -54,7 +54,7 @@ type savedSighting struct {
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
 	var out saved
-	out.NextSweep = d.nextSweep
+	out.NextClose, out.NextPurge = d.nextClose, d.nextPurge
 	newest := int64(-1 << 62)
 	for i := range d.seen {
 		newest = max(newest, d.seen[i].time)
@@ -67,11 +67,7 @@ func (d *Detector) Snapshot() ([]byte, error) {
 	for _, id := range sortedKeys(d.tenants) {
 		out.Tenants = append(out.Tenants, d.tenants[id].save())
 	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(&out); err != nil {
-		return nil, fmt.Errorf("writing the state of recon: %w", err)
-	}
-	return b.Bytes(), nil
+	return detect.EncodeState(&out)
 }
 
 func (ts *tenantState) save() savedTenant {
@@ -106,10 +102,10 @@ func (ts *tenantState) save() savedTenant {
 // Restore takes a state that Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
 	var in saved
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&in); err != nil {
-		return fmt.Errorf("reading the state of recon: %w", err)
+	if err := detect.DecodeState(b, &in); err != nil {
+		return err
 	}
-	d.nextSweep = in.NextSweep
+	d.nextClose, d.nextPurge = in.NextClose, in.NextPurge
 	for _, s := range in.Sightings {
 		d.seen[s.Slot%uint64(len(d.seen))] = sighting{s.Hash, s.Time, s.Answer}
 	}
@@ -119,7 +115,7 @@ func (d *Detector) Restore(b []byte) error {
 			ts.trusts[id] = uint16(i + 1)
 		}
 		for _, x := range st.Sources {
-			s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Walks: x.State.Walks, Slow: x.State.Slow}
+			s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Trust: x.Trust, Walks: x.State.Walks, Slow: x.State.Slow}
 			for _, ep := range x.State.Episodes {
 				if ep.Approved != unapproved && ep.Approved != approved || ep.Episode == nil {
 					return fmt.Errorf("reading the state of recon: an episode of no known kind")
@@ -130,6 +126,9 @@ func (d *Detector) Restore(b []byte) error {
 				return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
 			}
 			ts.sources[sourceKey{x.Addr, x.Trust}] = s
+			if s.open() {
+				ts.active[sourceKey{x.Addr, x.Trust}] = s
+			}
 		}
 		if ts.noise = st.Noise; ts.noise != nil {
 			ts.noise.sources = make(map[uint32]struct{}, len(st.Heard))

@@ -48,6 +48,7 @@ type source struct {
 	Known    known
 	Last     int64
 	Class    class
+	Trust    uint16 // as in its key
 	Walks    [2]walks
 	Episodes [2]*episode // nil while nothing failed
 	Slow     slow
@@ -108,16 +109,6 @@ func (s *source) fired() bool {
 
 func (s *source) open() bool { return s.Episodes[unapproved] != nil || s.Episodes[approved] != nil }
 
-// idle reports whether there is something to close or forget at that time.
-func (s *source) idle(at int64) bool {
-	for _, ep := range s.Episodes {
-		if ep != nil && at-ep.Last > episodeGap {
-			return true
-		}
-	}
-	return at-s.Last > sourceTTL
-}
-
 // contact takes one contact into account.
 func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact, emit detect.Emit) {
 	pair, freshPair := s.Known.put(c.pairHash(), c.time)
@@ -156,6 +147,7 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 	if ep == nil {
 		ep = &episode{Start: c.time, Last: c.time, BucketStart: c.time, Approval: approval}
 		s.Episodes[a] = ep
+		ts.active[sourceKey{c.src.As16(), s.Trust}] = s
 	}
 	d.failure(s, ep, a, e, c)
 	d.judge(ts, s, a, emit)

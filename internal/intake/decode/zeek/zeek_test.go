@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -356,15 +357,25 @@ func BenchmarkConnTSV(b *testing.B) {
 	text := []byte(connHeader + strings.Repeat(line, 10_000))
 	b.ReportAllocs()
 	b.SetBytes(int64(len(text)))
+	start := cpu()
 	for b.Loop() {
 		if err := read(context.Background(), "conn.log", bytes.NewReader(text), discard{}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)*10_000/b.Elapsed().Seconds(), "flows/s")
+	b.ReportMetric(float64(b.N)*10_000/(cpu()-start).Seconds(), "flows/CPU-s")
 }
 
 type discard struct{}
 
 func (discard) Event(*ocsf.Event, int64, []byte) {}
 func (discard) Bad(int64, string, []byte)        {}
+
+// cpu returns the processor time of this process, since the clock on the wall says little on a shared machine.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
