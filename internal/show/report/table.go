@@ -21,6 +21,7 @@ const (
 	mostTopRules  = 15
 	mostUnparsed  = 15
 	mostNotes     = 20
+	mostColumns   = 1200 // of one value or paragraph
 )
 
 // Table writes the answer for a terminal, at most 100 columns wide: the five questions of each campaign and what
@@ -109,7 +110,7 @@ func (t *terminal) title(word, about string) {
 		t.line(t.paint(bold, word))
 		return
 	}
-	for i, l := range wrap(plain(about), tableWidth-width(word)-2) {
+	for i, l := range wrap(clip(plain(about), mostColumns), tableWidth-width(word)-2) {
 		if i == 0 {
 			t.line(t.paint(bold, word) + "  " + l)
 		} else {
@@ -120,7 +121,7 @@ func (t *terminal) title(word, about string) {
 
 // para writes wrapped text; lines after the first are indented as far as the lead is wide.
 func (t *terminal) para(lead, s string) {
-	for i, l := range wrap(plain(s), tableWidth-width(lead)) {
+	for i, l := range wrap(clip(plain(s), mostColumns), tableWidth-width(lead)) {
 		if i > 0 {
 			lead = strings.Repeat(" ", width(lead))
 		}
@@ -145,7 +146,7 @@ func (t *terminal) rows(cols []column, rows [][]string) {
 	for i, c := range cols {
 		wide[i] = width(c.Head)
 		for _, r := range rows {
-			r[i] = plain(r[i])
+			r[i] = clip(plain(r[i]), mostColumns)
 			wide[i] = max(wide[i], width(r[i]))
 		}
 		if c.Most > 0 {

@@ -197,36 +197,34 @@ func clip(s string, n int) string {
 	return s
 }
 
-// wrap breaks s into lines of at most n columns, at spaces where it can.
+// wrap breaks s into lines of at most n columns (at least 2), at spaces where it can; a word that fits no line is
+// broken hard.
 func wrap(s string, n int) []string {
+	n = max(n, 2)
 	var lines []string
 	line, used := "", 0
 	for _, word := range strings.Fields(s) {
-		for width(word) > n { // a word that fits no line is broken hard
-			if used > 0 {
-				lines, line, used = append(lines, line), "", 0
-			}
-			cut, w := 0, 0
-			for i, r := range word {
-				if w+runeWidth(r) > n {
-					break
+		start, wide := 0, 0
+		for i, r := range word {
+			w := runeWidth(r)
+			if wide+w > n {
+				if used > 0 {
+					lines, line, used = append(lines, line), "", 0
 				}
-				w += runeWidth(r)
-				cut = i + utf8.RuneLen(r)
+				lines, start, wide = append(lines, word[start:i]), i, 0
 			}
-			lines, word = append(lines, word[:cut]), word[cut:]
+			wide += w
 		}
-		switch ww := width(word); {
-		case ww == 0:
+		switch word = word[start:]; {
 		case used == 0:
-			line, used = word, ww
-		case used+1+ww > n:
-			lines, line, used = append(lines, line), word, ww
+			line, used = word, wide
+		case used+1+wide > n:
+			lines, line, used = append(lines, line), word, wide
 		default:
-			line, used = line+" "+word, used+1+ww
+			line, used = line+" "+word, used+1+wide
 		}
 	}
-	if used > 0 || len(lines) == 0 {
+	if line != "" || len(lines) == 0 {
 		lines = append(lines, line)
 	}
 	return lines

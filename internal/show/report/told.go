@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -135,24 +136,16 @@ func names(text string, reader tenant.ID, others map[tenant.ID][]string) bool {
 }
 
 func hasWord(text, word string) bool {
-	letter := func(s string, last bool) bool {
-		r := []rune(s)
-		if len(r) == 0 {
-			return false
-		}
-		c := r[0]
-		if last {
-			c = r[len(r)-1]
-		}
-		return unicode.IsLetter(c) || unicode.IsDigit(c)
-	}
+	inside := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 	for i := 0; ; {
 		k := strings.Index(text[i:], word)
 		if k < 0 {
 			return false
 		}
 		k += i
-		if !letter(text[:k], true) && !letter(text[k+len(word):], false) {
+		before, _ := utf8.DecodeLastRuneInString(text[:k]) // RuneError at the ends, which is no letter
+		after, _ := utf8.DecodeRuneInString(text[k+len(word):])
+		if !inside(before) && !inside(after) {
 			return true
 		}
 		i = k + len(word)
