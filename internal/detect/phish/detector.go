@@ -102,10 +102,8 @@ func (d *Detector) Restore(b []byte) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("reading phish state: %w", err)
 	}
-	for _, m := range s.Mail {
-		for _, h := range m.Orgs {
-			h.repair()
-		}
+	if err := s.complete(); err != nil {
+		return fmt.Errorf("reading phish state: %w", err)
 	}
 	d.state = s
 	return nil

@@ -64,6 +64,7 @@ type sender struct {
 	Last    int64
 	Mailers memory
 	Nets    memory
+	Files   memory
 }
 
 // habit is what a tenant has learned of one organisation's mail.
@@ -227,13 +228,16 @@ func (d *Detector) learn(s *mailState, x *message, v *verdict) {
 		if len(h.Senders) >= maxSenders {
 			forgetSenders(h.Senders)
 		}
-		w = &sender{Mailers: memory{}, Nets: memory{}}
+		w = &sender{Mailers: memory{}, Nets: memory{}, Files: memory{}}
 		h.Senders[m.From] = w
 	}
 	w.Count++
 	w.Last = max(w.Last, t.Unix())
 	w.Mailers.touch(x.mailer, t, maxHabits)
 	w.Nets.touch(x.net, t, maxHabits)
+	for i := range m.Attachments {
+		w.Files.touch(extension(m.Attachments[i].Name), t, maxHabits)
+	}
 	if n := foldName(m.FromName); strings.Contains(n, " ") && len(s.People) < maxPeople {
 		s.People[n] = x.from.key
 	}

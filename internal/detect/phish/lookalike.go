@@ -12,6 +12,7 @@ type likeness struct {
 	declared string
 	how      string // plain words
 	strong   bool   // hardly by chance
+	added    bool   // by an added word
 }
 
 // lookalike compares a registered domain with the domains of the given organisations. It knows characters that look
@@ -47,6 +48,9 @@ func lookalike(apex string, orgs []*org) (likeness, bool) {
 				weak = l
 			}
 		}
+		if weak.declared == "" && o.token != "" && hasWord(shown, o.token) {
+			weak = likeness{declared: o.domains[0], how: "it carries the name “" + o.token + "”"}
+		}
 	}
 	return weak, weak.declared != ""
 }
@@ -66,7 +70,7 @@ func compare(shown, skel, tld, own, ownTLD string) (likeness, bool) {
 	}
 	if len(own) >= 5 {
 		if word := addedWord(shown, own); word != "" {
-			return likeness{how: "the name with “" + word + "” added", strong: lureWords[word] || strings.Contains(own, "-") || len(own) >= 9}, true
+			return likeness{added: true, how: "the name with “" + word + "” added", strong: lureWords[word] || strings.Contains(own, "-") || len(own) >= 9}, true
 		}
 	}
 	if len(flatOwn) >= 6 {
@@ -80,6 +84,11 @@ func compare(shown, skel, tld, own, ownTLD string) (likeness, bool) {
 		}
 	}
 	return likeness{}, false
+}
+
+// hasWord reports whether a domain's name holds the word between hyphens.
+func hasWord(name, word string) bool {
+	return strings.Contains("-"+name+"-", "-"+word+"-") && name != word
 }
 
 // lureWords are what intruders add to a name they borrow.

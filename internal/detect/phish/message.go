@@ -2,6 +2,7 @@ package phish
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -15,6 +16,7 @@ type link struct {
 	text       string
 	declared   bool // within something declared
 	rewritten  bool
+	attached   bool // seen only inside an attached file
 }
 
 // message is one mail with what its reasons are drawn from.
@@ -51,6 +53,10 @@ func (d *Detector) read(e *ocsf.Event) *message {
 	if x.from != nil && !x.own {
 		x.trust = d.trustOf(e, x.from, x.fromDomain)
 	}
+	inFiles := len(m.Links)
+	if n, err := strconv.Atoi(e.Fields.Value("links.body")); err == nil {
+		inFiles = n
+	}
 	for i := range m.Links {
 		if i == maxLinks {
 			break
@@ -60,7 +66,8 @@ func (d *Detector) read(e *ocsf.Event) *message {
 			continue
 		}
 		x.links = append(x.links, link{raw: raw, host: host, site: siteOf(host), apex: apexOf(host), text: m.Links[i].Text,
-			declared: d.names.declared(host), rewritten: rewritten})
+			declared: d.names.declared(host), rewritten: rewritten,
+			attached: i >= inFiles})
 	}
 	x.text = newText(m.Subject, m.Text)
 	x.ask = asksOf(x.text)
@@ -192,7 +199,8 @@ func (d *Detector) shownHost(text string) string {
 	if i := strings.LastIndexByte(h, '.'); i <= 0 || i == len(h)-1 || strings.ContainsAny(h, "…%&=\"'<>,;()[]") {
 		return ""
 	}
-	if !schemed && !d.names.declared(h) && (fileLike[extension(h)] || !knownTLD(h)) {
+	withPath := strings.Contains(text[len("http://"):], "/")
+	if !schemed && !withPath && !d.names.declared(h) && (fileLike[extension(h)] || !knownTLD(h)) {
 		return ""
 	}
 	return h

@@ -16,6 +16,7 @@ type org struct {
 	partner tenant.PartnerID
 	domains []string // declared, lower case, shortest first
 	names   []string // normalised names and aliases by which people know it
+	token   string   // the distinctive word of its name that its domain holds too
 }
 
 // names is the index of everything declared, built once from the model. It is read-only.
@@ -88,6 +89,7 @@ func newNames(m *tenant.Model) *names {
 			}
 			return strings.Compare(a, b)
 		})
+		o.token = o.distinctive()
 	}
 	slices.Sort(n.labels)
 	return n
@@ -113,6 +115,31 @@ func (n *names) declare(o *org, d string) {
 		n.labels = append(n.labels, c)
 	}
 }
+
+// distinctive returns the first word of the organisation's name that its own domain holds and that is no word of
+// every second firm, or "".
+func (o *org) distinctive() string {
+	for _, name := range o.names {
+		for _, w := range strings.Fields(name) {
+			if len(w) < 5 || plainWords[w] {
+				continue
+			}
+			for _, d := range o.domains {
+				own, _ := splitApex(apexOf(d))
+				if own == w || hasWord(own, w) {
+					return w
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// plainWords stand in the names of many firms.
+var plainWords = set("group", "global", "international", "services", "service", "solutions", "systems", "system", "technologies", "technology", "digital", "consulting",
+	"partner", "partners", "holding", "industries", "instruments", "managed", "cloud", "network", "networks", "security", "software", "support", "union", "united",
+	"general", "first", "national", "american", "european", "deutsche", "german", "france", "north", "south", "central", "capital", "finance", "health", "energy",
+	"media", "design", "engineering", "logistics", "transport", "motors", "foods", "hotel", "hotels", "medical", "pharma", "insurance", "testing", "royal", "house")
 
 func (o *org) addNames(list ...string) {
 	for _, s := range list {

@@ -33,10 +33,14 @@ type partnerScore struct {
 }
 
 func (p *partnerScore) add(points int, novel bool, text string, apex string) {
+	p.addClass("", points, novel, text, apex)
+}
+
+func (p *partnerScore) addClass(class string, points int, novel bool, text string, apex string) {
 	if novel && !p.warm {
 		return
 	}
-	p.v.add(reason{kind: kindPartner, points: points, targeted: true, novel: novel, text: text, apex: apex})
+	p.v.add(reason{class: class, kind: kindPartner, points: points, targeted: true, novel: novel, text: text, apex: apex})
 }
 
 // context adds weight without making a finding by itself.
@@ -61,8 +65,12 @@ func (p *partnerScore) linksAndAsks() {
 			p.new = l
 			continue
 		}
-		if known, how := p.twin(l.apex); known != "" {
-			p.add(45, true, fmt.Sprintf("a link to %s, which resembles %s that %s's mail has linked before: %s", l.apex, known, p.who, how), l.apex)
+		if known, l := p.twin(l.apex); known != "" {
+			points := 45
+			if l.added { // a supplier of theirs may well have a second domain
+				points = 12
+			}
+			p.addClass("twin", points, true, fmt.Sprintf("a link to %s, which resembles %s that %s's mail has linked before: %s", p.apexAt(i), known, p.who, l.how), p.apexAt(i))
 		}
 		if commonSites[l.apex] || common(p.s.Sites, l.site, x.e.Time) {
 			continue
@@ -72,27 +80,63 @@ func (p *partnerScore) linksAndAsks() {
 			p.add(25, true, fmt.Sprintf("a link to %s, where no mail of %s has led before", l.site, p.who), l.apex)
 		}
 	}
-	if p.new == nil {
-		return
-	}
-	if c := x.ask.credential; c != "" {
-		p.v.form = true
-		p.add(12, true, "a new link and a request to sign in or confirm (“"+c+"”)", p.new.apex)
-	}
-	if u := x.ask.urgency; u != "" {
-		p.add(8, true, "a new link and pressure of time (“"+u+"”)", p.new.apex)
-	}
-	if p.namesReader(p.new) {
-		p.add(12, true, "the new link "+p.new.host+" carries the reader's or the tenant's name", p.new.apex)
+	if p.new != nil && p.warm {
+		p.atNewPlace(p.new)
 	}
 }
 
+func (p *partnerScore) apexAt(i int) string { return p.x.links[i].apex }
+
+// atNewPlace weighs what a message wants at a place that is new to its sender.
+func (p *partnerScore) atNewPlace(l *link) {
+	x := p.x
+	wants := x.ask
+	if quoted := quotedOnly(l.raw, x); quoted {
+		wants = asksOf(strings.ToLower(x.e.Mail.Subject + " " + x.e.Mail.Text))
+		p.add(12, true, "the new link stands only in a quotation, and no earlier mail had it", l.apex)
+	}
+	if l.attached {
+		p.add(15, true, "the new link stands only inside an attached file", l.apex)
+	}
+	if c := firstName(wants.credential, wants.signIn); c != "" {
+		p.v.form = true
+		p.addClass("sign-in", 25, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
+	}
+	if u := wants.urgency; u != "" {
+		p.addClass("urgency", 9, true, "a new link and pressure of time (“"+u+"”)", l.apex)
+	}
+	if p.namesReader(l) {
+		p.add(8, true, "the new link "+l.host+" carries the reader's or the tenant's name", l.apex)
+	}
+	low := strings.ToLower(l.raw)
+	switch {
+	case strings.Contains(low, "client_id=") && strings.Contains(low, "oauth2"):
+		p.add(25, true, "the new link asks to grant an application rights (OAuth consent)", l.apex)
+	case strings.Contains(low, "devicelogin"), strings.Contains(low, "/device/") && x.ask.code != "", strings.Contains(low, "deviceauth"):
+		p.add(25, true, "the new link signs in somebody else's device (device code)", l.apex)
+	}
+	path := low
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	if installer[extension(path)] {
+		p.add(20, true, "the new link loads a program: "+path[strings.LastIndexByte(path, '/')+1:], l.apex)
+	}
+}
+
+// quotedOnly reports whether the link's host stands in quoted text and not in what the sender wrote.
+func quotedOnly(raw string, x *message) bool {
+	h := hostIn(raw)
+	return h != "" && !strings.Contains(x.text, h) && strings.Contains(strings.ToLower(x.e.Mail.Text), h)
+}
+
 // twin returns a site of the partner's habit that the apex resembles without being it.
-func (p *partnerScore) twin(apex string) (string, string) {
-	best, how := "", ""
+func (p *partnerScore) twin(apex string) (string, likeness) {
+	var like likeness
+	best := ""
 	name, tld := splitApex(apex)
 	if len(name) < 6 || p.h.Sites.has(apex) {
-		return "", ""
+		return "", like
 	}
 	skel := skeleton(name)
 	for site := range p.h.Sites {
@@ -104,10 +148,10 @@ func (p *partnerScore) twin(apex string) (string, string) {
 			continue
 		}
 		if l, ok := compare(name, skel, tld, own, ownTLD); ok && (l.strong || own == name) && (best == "" || site < best) {
-			best, how = site, l.how
+			best, like = site, l
 		}
 	}
-	return best, how
+	return best, like
 }
 
 // namesReader reports whether a link holds the recipient's local part or address, or the tenant's name.
@@ -138,49 +182,81 @@ func (p *partnerScore) money() {
 	case newIBAN != "" && x.ask.payment != "":
 		p.add(45, true, fmt.Sprintf("it changes where money goes (“%s”) to an account that %s has not named before", x.ask.payment, p.who), "")
 	case newIBAN != "":
-		p.add(18, true, "it names a bank account that "+p.who+" has not named before", "")
+		p.add(20, true, "it names a bank account that "+p.who+" has not named before", "")
+	case len(x.ibans) > 0 && x.ask.payment != "":
+		p.add(25, true, "it speaks of a change of where money goes (“"+x.ask.payment+"”) and names an account", "")
 	case x.ask.payment != "":
-		p.add(15, true, "it speaks of a change of where money goes (“"+x.ask.payment+"”)", "")
+		p.add(12, true, "it speaks of where money goes (“"+x.ask.payment+"”)", "")
 	}
 }
 
 func (p *partnerScore) talk() {
 	x := p.x
 	if c := x.ask.code; c != "" {
-		p.add(20, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
+		p.add(15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
+	}
+	if c := x.ask.handOver; c != "" {
+		p.add(30, true, "it asks to hand over a code (“"+c+"”)", "")
 	}
 	if c := x.ask.secrecy; c != "" {
-		p.add(12, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
+		p.add(10, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
 	}
-	if c := x.ask.callback; c != "" {
-		for _, n := range x.phones {
-			if !p.h.Phones.has(n) {
-				p.add(20, true, "it asks to call a number that "+p.who+" has not given before (“"+c+"”)", "")
-				break
-			}
-		}
-	}
+	p.callback()
 	if r := domainOf(x.e.Mail.ReplyTo); r != "" && p.d.names.owner(r) != x.from && !p.h.Replies.has(r) {
-		p.add(30, true, "answers go to "+x.e.Mail.ReplyTo+", where "+p.who+" has not sent answers before", apexOf(r))
+		points := 30
+		if p.new != nil && siteOf(r) == p.new.site {
+			points = 8 // the same new place as the link, said once already
+		}
+		p.add(points, true, "answers go to "+x.e.Mail.ReplyTo+", where "+p.who+" has not sent answers before", apexOf(r))
 	}
 	if firstPhrase(x.text, []string{"powershell", "iex ", "irm ", "mshta", "cmd.exe", "win+r", "windows+r", "curl "}) != "" {
 		p.add(20, true, "it gives a command to run", "")
 	}
-	if strings.Contains(x.text, "qr") && x.e.Fields.Value("body.images") != "" && firstPhrase(x.text, []string{"scan", "scannen", "scannez"}) != "" {
-		p.add(18, true, "it asks to scan a code in a picture", "")
+	pictured := x.e.Fields.Value("body.images") != "" || len(x.e.Mail.Attachments) > 0
+	if c := firstPhrase(x.text, []string{"scan the", "scans the", "scanning the", "scan this", "scannen sie", "scanne den", "scannez"}); c != "" && pictured && firstPhrase(x.text, []string{"code", "qr"}) != "" {
+		p.add(25, true, "it asks to scan a code in a picture or file, so that the link is seen by no filter", "")
+		if w := x.ask.signIn; w != "" {
+			p.add(20, true, "the code leads to a sign-in (“"+w+"”)", "")
+		}
+	}
+}
+
+// callback: a number that is new, and a reason to be frightened (call-back phishing).
+func (p *partnerScore) callback() {
+	x := p.x
+	c := x.ask.callback
+	if c == "" {
+		return
+	}
+	for _, n := range x.phones {
+		if p.h.Phones.has(n) {
+			continue
+		}
+		p.add(20, true, "it asks to call a number that "+p.who+" has not given before (“"+c+"”)", "")
+		if w := x.ask.scare; w != "" {
+			p.add(20, true, "the number comes with a charge or an incident (“"+w+"”)", "")
+		}
+		if w := x.ask.urgency; w != "" {
+			p.addClass("urgency", 9, true, "the number comes with pressure of time (“"+w+"”)", "")
+		}
+		return
 	}
 }
 
 func (p *partnerScore) files() {
+	w := p.h.Senders[p.x.e.Mail.From]
 	for i := range p.x.e.Mail.Attachments {
 		a := &p.x.e.Mail.Attachments[i]
 		ext := extension(a.Name)
+		if w != nil && w.Count >= 3 && (ext == "html" || ext == "htm" || ext == "svg" || ext == "zip") && !w.Files.has(ext) {
+			p.addClass("kind", 8, true, "it carries a kind of file that "+p.x.e.Mail.From+" has not sent before: "+a.Name, "")
+		}
 		if ext == "" || p.h.Files.has(ext) {
 			continue
 		}
 		switch ext {
 		case "html", "htm", "shtml", "svg", "zip", "rar", "7z", "iso", "img", "lnk", "exe", "msi", "js", "vbs", "docm", "xlsm", "one", "eml", "ics", "vhd", "hta":
-			p.add(12, true, "it carries a kind of file that "+p.who+" has not sent before: "+a.Name, "")
+			p.addClass("kind", 12, true, "it carries a kind of file that "+p.who+" has not sent before: "+a.Name, "")
 		}
 	}
 }

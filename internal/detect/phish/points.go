@@ -50,6 +50,7 @@ var rules = map[kind]rule{
 // reason is one observation with its points and a sentence for people.
 type reason struct {
 	kind     kind
+	class    string // one class counts once, by its strongest reason
 	points   int
 	text     string
 	targeted bool   // uses the names or the mail of a declared organisation
@@ -73,7 +74,14 @@ func (v *verdict) add(r reason) {
 		return
 	}
 	for i := range v.reasons {
-		if v.reasons[i].text == r.text {
+		old := &v.reasons[i]
+		if old.text == r.text {
+			return
+		}
+		if r.class != "" && old.class == r.class {
+			if r.points > old.points {
+				*old = r
+			}
 			return
 		}
 	}

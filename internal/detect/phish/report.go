@@ -1,6 +1,7 @@
 package phish
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -234,14 +235,32 @@ func clone(f *ocsf.Finding) *ocsf.Finding {
 	return &c
 }
 
-// repair gives a restored habit the maps that were empty when it was written.
-func (h *habit) repair() {
-	for _, m := range [...]*memory{&h.Sites, &h.Pairs, &h.IBANs, &h.Phones, &h.Files, &h.Replies, &h.Hidden} {
-		if *m == nil {
-			*m = memory{}
+// complete checks that a restored state holds everything the detector writes into.
+func (s *state) complete() error {
+	if s.Mail == nil || s.Open == nil || s.Fan == nil || s.Contacts == nil {
+		return errors.New("a part of the state is missing")
+	}
+	for id, m := range s.Mail {
+		if m == nil || m.Orgs == nil || m.Sites == nil || m.People == nil || m.Flagged == nil || m.Domains == nil {
+			return fmt.Errorf("the state of tenant %s is incomplete", id)
+		}
+		for key, h := range m.Orgs {
+			if h == nil || slices.ContainsFunc([]memory{h.Sites, h.Pairs, h.IBANs, h.Phones, h.Files, h.Replies, h.Hidden}, func(x memory) bool { return x == nil }) || h.Senders == nil {
+				return fmt.Errorf("the habit of %s is incomplete", key)
+			}
+			for addr, w := range h.Senders {
+				if w == nil || w.Mailers == nil || w.Nets == nil || w.Files == nil {
+					return fmt.Errorf("the habit of %s is incomplete", addr)
+				}
+			}
 		}
 	}
-	if h.Senders == nil {
-		h.Senders = map[string]*sender{}
+	for _, open := range [...]map[string]*open{s.Open, s.Contacts} {
+		for _, o := range open {
+			if o == nil || o.Finding == nil {
+				return errors.New("an open finding is incomplete")
+			}
+		}
 	}
+	return nil
 }

@@ -38,7 +38,7 @@ func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
 			return
 		}
 		if decl, apex, ok := d.names.underApex(host); ok {
-			v.add(reason{kind: kindUnderApex, points: under, targeted: true, apex: apex,
+			v.add(reason{class: "under", kind: kindUnderApex, points: under, targeted: true, apex: apex,
 				text: fmt.Sprintf("%s %s carries %s as labels under %s, which nobody declared", what, host, decl, apex)})
 			return
 		}
@@ -56,7 +56,7 @@ func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
 		if known {
 			alike = min(alike/3, 15)
 		}
-		v.add(reason{kind: kindLookalike, points: alike, targeted: l.strong && !known, apex: apex,
+		v.add(reason{class: "alike", kind: kindLookalike, points: alike, targeted: l.strong && !known, apex: apex,
 			text: fmt.Sprintf("%s %s resembles %s: %s", what, apex, l.declared, l.how)})
 	}
 	m := x.e.Mail
@@ -88,7 +88,7 @@ func (d *Detector) senderReasons(v *verdict, x *message, s *mailState) {
 	if x.from == nil {
 		d.displayName(v, x, s)
 	}
-	if r := domainOf(m.ReplyTo); r != "" && !m.Bulk && siteOf(r) != x.fromSite && (x.from == nil || d.names.owner(r) != x.from) {
+	if r := domainOf(m.ReplyTo); r != "" && !m.Bulk && siteOf(r) != x.fromSite && (x.from == nil || !x.authentic && d.names.owner(r) != x.from) {
 		p := 8
 		if freemail[r] && !freemail[x.fromDomain] {
 			p = 15
@@ -114,7 +114,7 @@ func (d *Detector) displayName(v *verdict, x *message, s *mailState) {
 	if i := strings.IndexByte(shown, '@'); i >= 0 {
 		if f := strings.FieldsFunc(shown[i+1:], func(r rune) bool { return r == ' ' || r == '>' || r == ')' || r == ',' || r == '"' || r == ']' }); len(f) > 0 {
 			if o := d.names.owner(f[0]); o != nil {
-				v.add(reason{kind: kindSpoof, points: 45, targeted: true, text: fmt.Sprintf("the display name shows an address at %s, the sender is %s", f[0], m.From)})
+				v.add(reason{class: "display", kind: kindSpoof, points: 45, targeted: true, text: fmt.Sprintf("the display name shows an address at %s, the sender is %s", f[0], m.From)})
 			}
 		}
 	}
@@ -124,12 +124,12 @@ func (d *Detector) displayName(v *verdict, x *message, s *mailState) {
 		return
 	}
 	if key, ok := s.People[name]; ok && !m.Bulk {
-		v.add(reason{kind: kindSpoof, points: half(25, known), targeted: !known, text: fmt.Sprintf("the display name %q is known from %s, the sender is %s", m.FromName, d.names.nameOf(key), m.From)})
+		v.add(reason{class: "display", kind: kindSpoof, points: half(25, known), targeted: !known, text: fmt.Sprintf("the display name %q is known from %s, the sender is %s", m.FromName, d.names.nameOf(key), m.From)})
 	}
 	for _, o := range d.names.near[x.e.Tenant] {
 		for _, n := range o.names {
 			if (strings.Contains(n, " ") || len(n) >= 6) && containsWords(name, n) {
-				v.add(reason{kind: kindSpoof, points: half(30, known || m.Bulk), targeted: !known && !m.Bulk,
+				v.add(reason{class: "display", kind: kindSpoof, points: half(30, known || m.Bulk), targeted: !known && !m.Bulk,
 					text: fmt.Sprintf("the display name %q names %s, the sender is %s", m.FromName, o.name, m.From)})
 				return
 			}
@@ -161,24 +161,24 @@ func (d *Detector) linkReasons(v *verdict, x *message, s *mailState) {
 			continue
 		}
 		if tool := remoteTool(l); tool != "" {
-			v.add(reason{kind: kindCommodity, points: 45, apex: l.host, text: fmt.Sprintf("a link to %s loads a remote-support program (%s) that nobody declared", l.host, tool)})
+			v.add(reason{class: "rmm", kind: kindCommodity, points: 45, apex: l.host, text: fmt.Sprintf("a link to %s loads a remote-support program (%s) that nobody declared", l.host, tool)})
 		}
-		if isIP(l.host) {
-			v.add(reason{kind: kindCommodity, points: 20, apex: l.host, text: "a link goes to the bare address " + l.host})
+		if publicIP(l.host) {
+			v.add(reason{class: "ip", kind: kindCommodity, points: 20, apex: l.host, text: "a link goes to the bare address " + l.host})
 		}
 		if strings.HasPrefix(l.host, "xn--") || strings.Contains(l.host, ".xn--") {
-			v.add(reason{kind: kindCommodity, points: 15, apex: l.apex, text: "a link's host " + l.host + " is written in punycode"})
+			v.add(reason{class: "punycode", kind: kindCommodity, points: 15, apex: l.apex, text: "a link's host " + l.host + " is written in punycode"})
 		}
 		if shorteners[l.apex] {
-			v.add(reason{kind: kindContext, points: 10, text: "a link is shortened by " + l.apex})
+			v.add(reason{class: "short", points: 10, text: "a link is shortened by " + l.apex})
 		} else if onFreeHost(l.host) && x.rare(l, s) {
-			v.add(reason{kind: kindContext, points: half(15, m.Bulk), apex: l.host, text: "a link goes to a place where anybody can put a page: " + l.host})
+			v.add(reason{class: "free", points: half(15, m.Bulk), apex: l.host, text: "a link goes to a place where anybody can put a page: " + l.host})
 		}
-		if x.rare(l, s) && carriesRecipient(l.raw, m) && !m.Bulk {
-			v.add(reason{kind: kindCommodity, points: 20, apex: l.apex, text: "a link to " + l.host + " carries the recipient's address"})
+		if x.rare(l, s) && carriesRecipient(l.raw, m) && !m.Bulk && !strings.Contains(strings.ToLower(l.raw), "subscri") {
+			v.add(reason{class: "carries", kind: kindCommodity, points: 20, apex: l.apex, text: "a link to " + l.host + " carries the recipient's address"})
 		}
-		if strings.Contains(beforePath(l.raw), "@") {
-			v.add(reason{kind: kindCommodity, points: 20, apex: l.apex, text: "a link hides its host behind a user name: " + l.host})
+		if user, _, ok := strings.Cut(beforePath(l.raw), "@"); ok && strings.Contains(user, ".") && !privateIP(l.host) {
+			v.add(reason{class: "userinfo", kind: kindCommodity, points: 20, apex: l.apex, text: "a link hides its host behind a user name: " + l.host})
 		}
 	}
 	for i := range m.Links {
@@ -198,11 +198,11 @@ func (d *Detector) mismatch(v *verdict, x *message, s *mailState, l *link, shown
 	text := fmt.Sprintf("a link shows %s and goes to %s", shown, l.host)
 	switch {
 	case common(s.Sites, l.site, x.e.Time) || commonSites[l.apex]:
-		v.add(reason{points: 4, text: text})
+		v.add(reason{class: "mismatch", points: 4, text: text})
 	case owner != nil || d.names.declared(shown):
-		v.add(reason{kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
+		v.add(reason{class: "mismatch", kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
 	default:
-		v.add(reason{kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
+		v.add(reason{class: "mismatch", kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
 	}
 }
 
@@ -244,7 +244,7 @@ func remoteTool(l *link) string {
 			path = ""
 		}
 	}
-	if strings.Contains(path, "clientsetup") || strings.Contains(path, "e=access&y=guest") || strings.Contains(path, "e=support&y=guest") || strings.Contains(path, "screenconnect") {
+	if strings.Contains(path, "clientsetup") || strings.Contains(path, "e=access&y=guest") || strings.Contains(path, "e=support&y=guest") || strings.Contains(path, "screenconnect") || supportCode(path) {
 		return "ScreenConnect"
 	}
 	for _, t := range remoteTools {
@@ -262,15 +262,30 @@ func remoteTool(l *link) string {
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
-	switch ext := extension(path); ext {
-	case "msi", "exe", "msix", "appinstaller":
-		for _, w := range [...]string{"agent", "remote", "support", "rmm", "helpdesk", "teamview", "quicksupport", "connect", "assist"} {
+	if installer[extension(path)] {
+		for _, w := range remoteWords {
 			if strings.Contains(path, w) {
 				return "installer " + path[strings.LastIndexByte(path, '/')+1:]
 			}
 		}
 	}
 	return ""
+}
+
+// installer are the endings of files that install something.
+var installer = set("msi", "exe", "msix", "appinstaller", "dmg", "pkg")
+
+// remoteWords name remote support in the file name of an installer.
+var remoteWords = []string{"agent", "remote", "support", "rmm", "helpdesk", "teamview", "connect", "assist", "anydesk", "rustdesk", "splashtop", "atera", "ninja",
+	"simplehelp", "logmein", "bomgar", "dattormm", "unattended", "quick"}
+
+// supportCode recognises the guest's entrance of a ScreenConnect server: /?Code= and digits.
+func supportCode(path string) bool {
+	_, code, ok := strings.Cut(path, "/?code=")
+	if !ok || len(code) < 4 || len(code) > 12 {
+		return false
+	}
+	return strings.Trim(code, "0123456789") == ""
 }
 
 var remoteTools = []struct {
@@ -299,7 +314,7 @@ func attachmentReasons(v *verdict, x *message) {
 	f := x.e.Fields
 	add := func(p int, text string) {
 		v.attached = true
-		v.add(reason{kind: kindCommodity, points: p, text: text})
+		v.add(reason{class: "file", kind: kindCommodity, points: p, text: text})
 	}
 	for _, a := range x.e.Mail.Attachments {
 		switch ext := extension(a.Name); ext {
@@ -357,16 +372,16 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 		switch {
 		case foreign != nil:
 			v.form = true
-			v.add(reason{kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
+			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
 		case near != nil && !x.authentic:
 			v.form = true
-			v.add(reason{kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
+			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
 		case near != nil:
-			v.add(reason{kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
+			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
 		}
 	}
 	if (foreign != nil || near != nil) && x.ask.urgency != "" {
-		v.add(reason{points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
+		v.add(reason{class: "urgency", points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
 	}
 	if b := firstPhrase(x.text, baitWords); b != "" && (foreign != nil || near != nil && !x.authentic) {
 		v.add(reason{kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
@@ -394,9 +409,9 @@ func parseReasons(v *verdict, x *message) {
 		kind, what, _ := strings.Cut(p, ":")
 		switch kind {
 		case "limit":
-			v.add(reason{kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
+			v.add(reason{class: "unparsable", kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
 		case "broken":
-			v.add(reason{kind: kindUnparsable, points: 25, text: "a part of it cannot be read:" + what})
+			v.add(reason{class: "unparsable", kind: kindUnparsable, points: 25, text: "a part of it cannot be read:" + what})
 		default:
 			odd++
 		}

@@ -210,3 +210,15 @@ func isIP(host string) bool {
 	_, err := netip.ParseAddr(host)
 	return err == nil
 }
+
+// publicIP reports whether host is an address that anybody on the Internet may serve.
+func publicIP(host string) bool {
+	if !isIP(host) {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && public(ip)
+}
+
+// privateIP reports whether host is an address that is not on the Internet.
+func privateIP(host string) bool { return isIP(host) && !publicIP(host) }

@@ -92,7 +92,7 @@ func displayName(s string) string {
 	if strings.IndexByte(s, '\\') >= 0 {
 		s = strings.ReplaceAll(strings.ReplaceAll(s, `\"`, `"`), `\\`, `\`)
 	}
-	return strings.Trim(decodeWords(s), `"' `)
+	return strings.Trim(decodeWords(s), `"' <>`)
 }
 
 // normAddress returns the address in lower case, without brackets and the trailing dot, or "" where it is none.

@@ -28,6 +28,14 @@ type body struct {
 	deep    bool
 	links   map[string]int // URL → position in mail.Links
 	traits  map[string]string
+	files   []file // attachments to look into once the text is read
+	inBody  int    // links of the text itself
+}
+
+// file is an attachment as it was decoded.
+type file struct {
+	name, kind, charset string
+	data                []byte
 }
 
 func newBody(m *ocsf.Mail) *body {
@@ -117,6 +125,9 @@ func (b *body) multipart(kind, boundary string, raw []byte, depth int) {
 		n++
 		rest := raw[i+len(delim):]
 		if bytes.HasPrefix(rest, []byte("--")) {
+			if n == 1 {
+				b.note("odd: multipart without parts")
+			}
 			return
 		}
 		_, next := cutLine(rest)
@@ -270,6 +281,10 @@ func utf8Of(data []byte, charset string, note func(string)) string {
 		if utf8.Valid(data) {
 			return string(data)
 		}
+		if mostlyUTF8(data) {
+			return strings.ToValidUTF8(string(data), "\uFFFD")
+		}
+		charset = "windows-1252"
 	}
 	if enc, err := htmlindex.Get(charset); err == nil {
 		if out, err := enc.NewDecoder().Bytes(data); err == nil {
@@ -286,6 +301,25 @@ func utf8Of(data []byte, charset string, note func(string)) string {
 		return strings.ToValidUTF8(string(data), "\uFFFD")
 	}
 	return string(out)
+}
+
+// mostlyUTF8 reports whether more of the bytes beyond ASCII are UTF-8 than not.
+func mostlyUTF8(data []byte) bool {
+	good, bad := 0, 0
+	for i := 0; i < len(data); {
+		if data[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			bad++
+		} else {
+			good++
+		}
+		i += n
+	}
+	return good > bad
 }
 
 func (b *body) text(s string) {
@@ -305,7 +339,16 @@ func (b *body) attach(name, kind, disposition string, data []byte, charset strin
 	sum := sha256.Sum256(data)
 	b.mail.Attachments = append(b.mail.Attachments, ocsf.Attachment{Name: clip(name, 255), Type: clip(kind, 100),
 		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])})
-	b.inspect(strings.ToLower(name), kind, data, charset)
+	b.files = append(b.files, file{strings.ToLower(name), kind, charset, data})
+}
+
+// lookInside inspects the attachments; their links come after those of the text.
+func (b *body) lookInside() {
+	b.inBody = len(b.mail.Links)
+	for _, f := range b.files {
+		b.inspect(f.name, f.kind, f.data, f.charset)
+	}
+	b.files = nil
 }
 
 func firstOf(list ...string) string {

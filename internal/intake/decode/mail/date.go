@@ -75,8 +75,8 @@ func parseDate(v string) (time.Time, bool) {
 	if day == 0 || month == 0 || hour < 0 || year < 1971 || year >= 2100 {
 		return time.Time{}, false
 	}
-	t := time.Date(year, month, day, hour, minute, sec, 0, time.UTC)
-	if t.Day() != day {
+	t := time.Date(year, month, day, hour, minute, sec, 0, time.UTC) // second 60 is the next minute's first
+	if time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Day() != day {
 		return time.Time{}, false
 	}
 	return t.Add(-time.Duration(offset) * time.Second), true

@@ -51,6 +51,7 @@ func message(raw []byte, env envelope) (*ocsf.Event, string) {
 	_, fromDomain, _ := strings.Cut(m.From, "@")
 	authenticate(m, h, path, at, fromDomain)
 	b.entity(h, rest, 0, "")
+	b.lookInside()
 	m.Text = visible(b)
 	m.BodyHash = bodyHash(m.Text)
 	rcpt := routed(e, h, path, at)
@@ -286,6 +287,9 @@ func fields(h header, path []hop, b *body) ocsf.Fields {
 	}
 	num("body.hidden", b.hidden)
 	num("body.images", b.images)
+	if len(b.mail.Links) > b.inBody { // further links stand in attachments
+		f = append(f, ocsf.Field{Name: "links.body", Value: strconv.Itoa(b.inBody)})
+	}
 	num("received.count", len(path))
 	if n := len(path); n > 0 { // where the sender's own system says it was written
 		if ip := path[n-1].ip; ip.IsValid() && n > 1 {

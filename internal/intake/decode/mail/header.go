@@ -41,6 +41,8 @@ func (h header) count(name string) (n int) {
 // maxBadLines is how many lines of a header section may be no header before the rest is taken for the body.
 const maxBadLines = 20
 
+var longHeader = fmt.Sprintf("limit: header section longer than %d fields or %d bytes", MaxHeaders, MaxHeaderBytes)
+
 // splitMessage reads the header section and returns the body after it.
 func splitMessage(raw []byte, note func(string)) (header, []byte) {
 	var (
@@ -56,7 +58,7 @@ func splitMessage(raw []byte, note func(string)) (header, []byte) {
 		}
 		used += len(rest) - len(next)
 		if len(h) >= MaxHeaders || used > MaxHeaderBytes {
-			note(fmt.Sprintf("limit: header section longer than %d fields or %d bytes", MaxHeaders, MaxHeaderBytes))
+			note(longHeader)
 			return h, afterBlank(rest)
 		}
 		if line[0] == ' ' || line[0] == '\t' {
@@ -76,6 +78,10 @@ func splitMessage(raw []byte, note func(string)) (header, []byte) {
 		}
 		value, rest = unfold(value, next, &used)
 		h = append(h, field{strings.ToLower(name), string(bytes.TrimSpace(value))})
+		if used > MaxHeaderBytes {
+			note(longHeader)
+			return h, afterBlank(rest)
+		}
 	}
 	return h, nil
 }

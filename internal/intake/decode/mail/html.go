@@ -182,7 +182,7 @@ func (r *reader) text(s string) {
 		return
 	}
 	s = clip(s, MaxText-r.out.Len())
-	space := r.out.Len() == 0
+	space := r.out.Len() == 0 || strings.HasSuffix(r.out.String()[r.out.Len()-1:], "\n")
 	for _, c := range s {
 		switch c {
 		case ' ', '\t', '\n', '\r', '\u00a0':
@@ -193,6 +193,7 @@ func (r *reader) text(s string) {
 		case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff', '\u00ad', '\u034f':
 			r.body.hidden++ // written to break words for filters, not for readers
 		default:
+			r.mark()
 			r.out.WriteRune(c)
 			space = false
 		}
@@ -204,11 +205,13 @@ func (r *reader) newline() {
 		return
 	}
 	r.out.WriteByte('\n')
-	for range min(r.quote, 3) {
-		r.out.WriteByte('>')
-	}
-	if r.quote > 0 {
-		r.out.WriteByte(' ')
+}
+
+// mark writes what tells a quoted line from a new one.
+func (r *reader) mark() {
+	s := r.out.String()
+	if r.quote > 0 && (s == "" || s[len(s)-1] == '\n') {
+		r.out.WriteString(">>> "[3-min(r.quote, 3):])
 	}
 }
 

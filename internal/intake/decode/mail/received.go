@@ -40,7 +40,7 @@ func parseReceived(v string) hop {
 		if c == '(' {
 			end := closing(v, i)
 			if word == "from" && depth == 0 {
-				fromComment(&h, v[i+1:end])
+				fromComment(&h, v[i+1:max(i+1, end)])
 			}
 			i = end + 1
 			continue

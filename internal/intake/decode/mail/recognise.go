@@ -15,7 +15,7 @@ var proof = map[string]func(v string) bool{
 	"from":          func(v string) bool { return strings.ContainsAny(v, "@<") },
 	"to":            func(v string) bool { return strings.ContainsAny(v, "@<:") },
 	"reply-to":      func(v string) bool { return strings.Contains(v, "@") },
-	"date":          func(v string) bool { _, ok := parseDate(v); return ok && !strings.Contains(v, "T") },
+	"date":          func(v string) bool { _, ok := parseDate(v); return ok },
 	"mime-version":  func(v string) bool { return strings.HasPrefix(v, "1.") },
 	"dkim-signature": func(v string) bool {
 		return strings.Contains(v, "b=") || strings.Contains(v, "v=")
