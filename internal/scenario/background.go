@@ -152,7 +152,7 @@ func noise(s *scribe, o *org, day int) {
 	w := s.w
 	for range s.r.between(10, 18) {
 		src := pick(s.n, w.guessers)
-		if s.r.chance(0.03) {
+		if s.r.chance(0.03) && o.part.untold() {
 			src = pick(s.n, append([]netip.Addr{w.foe.exit}, w.foe.exits...))
 		}
 		f := flow{t: w.clock(s.r, day, 0, 23.99), src: src, dst: o.gateway, dport: pick(s.r, []int{22, 23, 80, 443, 445, 3389, 8080, 5985, 135}), state: pick(s.r, []string{"S0", "S0", "REJ", "RSTO"})}

@@ -1,9 +1,6 @@
 package scenario
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // cloudLife writes a day of an organisation's cloud: sign-ins, mailboxes, the provider's application, guessing from
 // the Internet, the traveller.
@@ -27,7 +24,11 @@ func cloudLife(s *scribe, o *org, day int) {
 			}
 			s.signIn(o, v)
 		}
-		for range s.r.between(0, 2) {
+		least := 0
+		if day == w.workday(0) {
+			least = 1
+		}
+		for range s.r.between(least, 2) {
 			t := w.clock(s.r, day, 5.6, 18)
 			op := pick(s.r, []string{"MailItemsAccessed", "MailItemsAccessed", "Send", "FileAccessed", "FileDownloaded", "UserLoggedIn"})
 			s.m365(o, t, op, p.mail, from.ip, p)
@@ -43,7 +44,10 @@ func cloudLife(s *scribe, o *org, day int) {
 		}
 	}
 	for range s.r.between(1, 4) {
-		from := where{pick(s.n, append(w.guessers, w.foe.exits...)), pick(s.n, hostingASNs), pick(s.n, farPlaces)}
+		from := where{pick(s.n, w.guessers), pick(s.n, hostingASNs), pick(s.n, farPlaces)}
+		if s.r.chance(0.1) && o.part.untold() {
+			from.ip = pick(s.n, w.foe.exits)
+		}
 		s.signIn(o, signIn{t: w.clock(s.r, day, 0, 23.9), who: pick(s.r, o.people), app: pick(s.r, userApps), from: from, interactive: s.r.chance(0.5), err: pick(s.r, []int{50126, 50126, 50126, 50053, 53003, 50076})})
 	}
 	if o.reach.app {
@@ -166,7 +170,7 @@ func (s *scribe) delegatedWork(o *org, v delegated, from where, reads int) {
 func (s *scribe) runCommand(o *org, vm *host, t time.Time, list []process) {
 	const agentExe = `C:\Packages\Plugins\Microsoft.CPlat.Core.RunCommandWindows\1.1.15\bin\RunCommandExtension.exe`
 	ps := `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe`
-	script := fmt.Sprintf(`powershell -ExecutionPolicy Unrestricted -File script%d.ps1`, s.n.between(0, 9))
+	const script = `powershell -ExecutionPolicy Unrestricted -File script0.ps1`
 	guid := s.process(o, vm, t, process{image: ps, original: "PowerShell.EXE", cmd: script, user: `NT AUTHORITY\SYSTEM`, parent: agentExe, parentCmd: agentExe + ` "enable"`})
 	for i, c := range list {
 		c.user, c.parent, c.parentCmd, c.parentGUID = `NT AUTHORITY\SYSTEM`, ps, script, guid

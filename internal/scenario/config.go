@@ -87,7 +87,7 @@ func (w *world) declare() {
 	for _, c := range w.clients {
 		t := trustConf{ID: p.id + "-" + c.id, Partner: p.id, Tenant: c.id, Owner: c.owner(), ValidFrom: stamp(w.start.AddDate(-3, 0, 0))}
 		if c.reach.vpn {
-			t.Networks = []string{w.providerNet(), p.egress.String() + "/32", w.probe(c).String() + "/32"}
+			t.Networks = []string{w.providerNet(), p.egress.String() + "/32", w.probe(c).String() + "/32", w.scanner(c).String() + "/32"}
 			t.Accounts = []string{p.prefix + "-*"}
 			for _, j := range p.jumps {
 				t.JumpHosts = append(t.JumpHosts, p.servers[j].ip.String())
@@ -113,8 +113,17 @@ func (w *world) declare() {
 				ValidFrom: stamp(w.start.AddDate(-2, 0, 0))})
 		}
 	}
+	// One of the provider's own staff is lent by another firm.
+	n := newRNG(w.names, "other organisations")
+	lent := p.people[p.techs]
+	firm := pick(n, orgStems) + " Personal"
+	w.lender = "l" + lower(firm[:len(firm)-len(" Personal")]) + "-personal"
+	w.partners = append(w.partners, partnerConf{ID: w.lender, Name: firm})
+	if p.tenant {
+		w.trusts = append(w.trusts, trustConf{ID: w.lender + "-" + p.id, Partner: w.lender, Tenant: p.id, Owner: p.owner(), Accounts: []string{lent.mail, lent.login},
+			MailDomains: []string{w.lender + ".de"}, ValidFrom: stamp(w.start.AddDate(-1, 0, 0))})
+	}
 	// The neighbour has a provider of its own, which the others do not know.
-	n := newRNG(w.names, "other provider")
 	other := pick(n, orgStems) + "netz"
 	id := "x" + lower(other)
 	w.partners = append(w.partners, partnerConf{ID: id, Name: other + " Systemhaus"})
@@ -124,6 +133,9 @@ func (w *world) declare() {
 
 // probe is the address from which the provider's monitoring polls a client, inside the client's network.
 func (w *world) probe(c *org) netip.Addr { return at(c.serverNet, 5) }
+
+// scanner is the address of the provider's inventory in the client's network.
+func (w *world) scanner(c *org) netip.Addr { return at(c.serverNet, 6) }
 
 func (w *world) writeConfig(dir string) error {
 	var b bytes.Buffer

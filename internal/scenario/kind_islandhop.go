@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
@@ -80,20 +82,37 @@ func planIslandHop(w *world) {
 	p := w.provider
 	h.zero = p.people[h.r.IntN(p.techs+2)]
 	d0 := w.workday(int(float64(w.o.Days) * (0.1 + 0.25*h.r.Float64())))
-	ask := Ask{Ask: p.id, For: w.techAccount(0), From: w.day(d0), To: w.end()}
+	ask := Ask{Ask: p.id, For: h.zero.mail, From: w.day(d0), To: w.end()}
 	var inside time.Time
 	if outside && p.tenant {
+		h.zero = p.people[p.techs]
 		inside = h.contractor(d0)
-		ask = Ask{Ask: p.id + " contractor", For: h.zero.mail, From: w.day(max(0, d0-7)), To: inside}
+		ask = Ask{Ask: w.lender, For: h.zero.mail, From: w.day(max(0, d0-7)), To: inside}
 	} else {
 		inside = h.phish(d0)
 	}
 	inside = h.ownTool(inside)
 	last := h.clients(inside, d0)
 	if outside && !p.tenant {
-		ask = Ask{Ask: p.id, For: w.provider.gateway.String(), From: inside, To: last}
+		ask = h.askProvider(w.day(d0), last)
 	}
 	w.campaign(outside, h.acts, ask, w.infrastructure())
+}
+
+// askProvider is what the provider must look up, whose logs nobody here has: what the first act at a client came from.
+func (h *hop) askProvider(from, last time.Time) Ask {
+	ask := Ask{Ask: h.w.provider.id, For: h.w.provider.gateway.String(), From: from, To: last}
+	first := last.Add(time.Hour)
+	for _, a := range h.acts {
+		if a.org.client && a.at.Before(first) {
+			first = a.at
+			ask.To, ask.For = a.at, a.entity.Value
+			if a.layer == tenant.LayerAccess {
+				ask.For = h.w.provider.gateway.String()
+			}
+		}
+	}
+	return ask
 }
 
 func (h *hop) as(step string, run func(s *scribe)) {
@@ -107,17 +126,24 @@ func (h *hop) as(step string, run func(s *scribe)) {
 func (h *hop) phish(d0 int) time.Time {
 	w, p := h.w, h.w.provider
 	t := w.clock(h.r, d0, 6.5, 13)
-	targets := append(some(h.r, p.people, h.r.between(5, 8)), h.zero)
+	targets := some(h.r, p.people, h.r.between(5, 8))
+	if !slices.Contains(targets, h.zero) {
+		targets[len(targets)-1] = h.zero
+	}
+	got := t // when the first victim's copy came
 	subject, text := pick(h.r, spamSubjects), pick(h.r, spamTexts)
 	link := "https://" + w.victim(p) + "/m/" + h.s.n.token(8)
 	h.as("T1566.002", func(s *scribe) {
 		for i, to := range targets {
 			l := letter{t: t.Add(time.Duration(i) * s.r.span(2*time.Second, 40*time.Second)), to: to, subject: subject, text: text, link: link, linkText: "securemail." + p.domain}
+			if to == h.zero {
+				got = l.t
+			}
 			s.letter(p, l.stranger("Secure Mail", "notice@"+w.foe.apex, w.foe.web))
 		}
 	})
-	h.acts = append(h.acts, act{t, p, tenant.LayerMail, Entity{"mailbox", h.zero.mail}})
-	click := t.Add(h.r.span(7*time.Minute, 90*time.Minute))
+	h.acts = append(h.acts, act{got, p, tenant.LayerMail, Entity{"mailbox", h.zero.mail}})
+	click := got.Add(h.r.span(7*time.Minute, 90*time.Minute))
 	h.as("T1566.002", func(s *scribe) {
 		s.visit(p, click, h.zero.desk.ip, w.victim(p), w.foe.web, 3900, 21000)
 		s.visit(p, click.Add(50*time.Second), h.zero.desk.ip, w.victim(p), w.foe.web, 7200, 4100)
@@ -173,7 +199,7 @@ func (h *hop) ownTool(after time.Time) time.Time {
 	h.acts = append(h.acts, act{t, p, tenant.LayerEndpoint, Entity{"rmm-instance", w.foe.instance}})
 	t = t.Add(h.r.span(time.Hour, 4*time.Hour))
 	h.as("T1021.001", func(s *scribe) {
-		s.rdp(p, t, desk.ip, jump.ip, h.zero.login, desk.name, 50*time.Minute)
+		s.rdp(p, t, desk.ip, jump.ip, h.zero.login, desk.name, s.n.span(45*time.Minute, 55*time.Minute))
 		l := &logon{host: jump, user: h.zero.login, kind: 10, workstation: desk.name, ip: desk.ip}
 		s.logon(p, t.Add(3*time.Second), l, true)
 		s.commands(p, jump, t.Add(2*time.Minute), h.zero.login, l.id, some(s.r, adminCommands, s.r.between(3, 5)))
@@ -228,6 +254,8 @@ func (h *hop) client(c *org, t time.Time) {
 	tn := w.tunnelOf(c, v)
 	tn.out, tn.in = h.s.n.between(400_000, 3_000_000), h.s.n.between(2_000_000, 40_000_000)
 	jump := w.provider.servers[w.provider.jumps[v.jump]]
+	honest := w.planner("control visit " + strconv.Itoa(c.idx))
+	w.honestVisit(honest, c, w.otherDay(honest.r, t), &v)
 	h.as("T1133", func(s *scribe) {
 		s.tunnelOut(c, v, jump)
 		s.tunnel(c, tn)
@@ -250,7 +278,7 @@ func (h *hop) client(c *org, t time.Time) {
 		h.as("T1021.001", func(s *scribe) {
 			for i, srv := range targets {
 				at := t.Add(22*time.Minute + time.Duration(i)*7*time.Minute)
-				s.rdpLogon(c, srv, at, tn, 6*time.Minute, some(s.r, adminCommands, s.r.between(3, 6)), i == 0)
+				s.rdpLogon(c, srv, at, tn, s.r.span(4*time.Minute, 6*time.Minute), some(s.r, adminCommands, s.r.between(3, 6)), i == 0)
 				if i == 0 {
 					s.share(c, at.Add(3*time.Minute), tn.pool, srv, true, "C$")
 				}
@@ -300,6 +328,8 @@ func (h *hop) throughTool(c *org, t time.Time) {
 		}
 	})
 	h.acts = append(h.acts, act{t, c, tenant.LayerEndpoint, Entity{"user", who.full()}})
+	honest := w.planner("control tool " + strconv.Itoa(c.idx))
+	w.assistTwice(honest, c, tech, pick(honest.r, c.servers), w.otherDay(honest.r, t))
 }
 
 // lateral writes to people of a client from the real mailbox, through the provider's real server.

@@ -163,16 +163,17 @@ type pair struct {
 }
 
 type unified struct {
-	CreationTime, ID, Operation, OrganizationId string
-	RecordType                                  int
-	ResultStatus, UserKey                       string
-	UserType, Version                           int
-	Workload, ClientIP, ObjectId, UserId        string
-	ClientInfoString                            string `json:",omitempty"`
-	ExternalAccess                              bool
-	MailboxOwnerUPN                             string `json:",omitempty"`
-	OperationProperties                         []pair `json:",omitempty"`
-	Parameters                                  []pair `json:",omitempty"`
+	CreationTime                         string
+	Id, Operation, OrganizationId        string
+	RecordType                           int
+	ResultStatus, UserKey                string
+	UserType, Version                    int
+	Workload, ClientIP, ObjectId, UserId string
+	ClientInfoString                     string `json:",omitempty"`
+	ExternalAccess                       bool
+	MailboxOwnerUPN                      string `json:",omitempty"`
+	OperationProperties                  []pair `json:",omitempty"`
+	Parameters                           []pair `json:",omitempty"`
 }
 
 // guest is the name of a partner's account in a client's unified audit log.
@@ -182,7 +183,7 @@ func guest(home *org, who *person) string {
 
 // m365 writes one record of the unified audit log: who did what to whose mailbox or file.
 func (s *scribe) m365(o *org, t time.Time, op, user string, ip netip.Addr, owner *person, params ...pair) {
-	u := unified{CreationTime: t.Format("2006-01-02T15:04:05"), ID: s.n.guid(), Operation: op, OrganizationId: o.entra, RecordType: 2, ResultStatus: "Succeeded",
+	u := unified{CreationTime: t.Format("2006-01-02T15:04:05"), Id: s.n.guid(), Operation: op, OrganizationId: o.entra, RecordType: 2, ResultStatus: "Succeeded",
 		UserKey: newRNG(7, user).hex(8), Version: 1, Workload: "Exchange", ClientIP: ip.String(), UserId: user}
 	switch op {
 	case "MailItemsAccessed":

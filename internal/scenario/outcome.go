@@ -26,6 +26,12 @@ func (w *world) settle(o *org) Outcome {
 	return Blind
 }
 
+// untold reports whether the Internet's noise may come from the intruder's addresses too: they are shared ones, but
+// where the truth says that nothing of the intruder was seen, nothing may look like it.
+func (p part) untold() bool {
+	return p.outcome == "" || p.outcome == Succeeded || p.outcome == Attempted
+}
+
 // act is a step of the intruder that could be told as the first foothold.
 type act struct {
 	at     time.Time

@@ -111,6 +111,7 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	w.declare()
 	w.twins()
 	k.plan(w)
+	w.controls()
 	if err := w.writeConfig(dir); err != nil {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
 	}

@@ -25,12 +25,15 @@ func (w *world) planner(component string) *scribe {
 }
 
 func (w *world) place(o *org, file string, r rec) {
-	if r.step != "" && w.o.WithoutAttack {
-		return
-	}
 	d := int(r.t.Sub(w.start) / (24 * time.Hour))
 	if r.t.Before(w.start) || d >= w.o.Days {
 		return
+	}
+	if r.step != "" {
+		w.cells[cell{file, r.t.Hour(), o.idx}] = true
+		if w.o.WithoutAttack {
+			return
+		}
 	}
 	w.plan[o][d] = append(w.plan[o][d], placed{file, r})
 }

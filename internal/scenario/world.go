@@ -113,6 +113,7 @@ type world struct {
 	relay     string
 	appID     string
 	appKey    string
+	lender    string // firm that lends the provider a member of its staff
 	foe       intruder
 	vendor    vendor
 	sites     []site
@@ -122,11 +123,12 @@ type world struct {
 	trusts    []trustConf
 	approvals []approvalConf
 	plan      map[*org][][]placed
+	cells     map[cell]bool // where and when the intruder acts
 	campaigns []Campaign
 }
 
 func newWorld(o Options) *world {
-	w := &world{o: o, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}}
+	w := &world{o: o, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}}
 	if o.Rename != 0 {
 		w.names = o.Rename
 	}
