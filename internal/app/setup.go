@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/detect/fanout"
 	"github.com/breakwater-project/breakwater/internal/detect/firstcontact"
+	"github.com/breakwater-project/breakwater/internal/detect/indicator"
 	"github.com/breakwater-project/breakwater/internal/detect/phish"
 	"github.com/breakwater-project/breakwater/internal/detect/recon"
 	"github.com/breakwater-project/breakwater/internal/detect/remotetool"
@@ -34,6 +36,7 @@ type Setup struct {
 	Config     *config.File // nil: one tenant, no partners
 	Model      *tenant.Model
 	Rules      *sigma.RuleSet
+	Indicators *indicator.Set
 	Limits     bounded.Limits
 	Progress   func(read, total int64)
 	TempDir    string // for sorted runs; empty: the system's
@@ -127,11 +130,33 @@ func loadRuleFiles(name string) ([]sigma.Document, error) {
 	return sigma.LoadZip(name, data)
 }
 
-func (s *Setup) loadIndicators(names []string) error { return nil }
+func (s *Setup) loadIndicators(names []string) error {
+	var sets []indicator.Set
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("reading indicators: %w", err)
+		}
+		set, bad := indicator.Load(f, name)
+		f.Close()
+		if len(bad) > 0 && set.Len() == 0 {
+			return fmt.Errorf("reading indicators %s: none could be read; first problem: %w", name, errors.Join(bad[0]))
+		}
+		sets = append(sets, set)
+	}
+	if len(sets) > 0 {
+		merged := indicator.Join(sets...)
+		s.Indicators = &merged
+	}
+	return nil
+}
 
 func (s *Setup) detectors() ([]detect.Detector, error) {
 	ctx := detect.Context{Model: s.Model}
 	list := []detect.Detector{remotetool.New(ctx), fanout.New(ctx), firstcontact.New(ctx), recon.New(ctx), phish.New(ctx), sigma.NewDetector(s.Rules, ctx)}
+	if s.Indicators != nil {
+		list = append(list, indicator.New(ctx, *s.Indicators))
+	}
 	return list, nil
 }
 

@@ -52,6 +52,14 @@ func newScenarioCheck(c *console) *cobra.Command {
 		Example: "  breakwater scenario check ./scenario",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := scenario.Check(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(c.out, r.String())
+			if !r.OK() {
+				return exitWith{exitError, nil}
+			}
 			return nil
 		},
 	}

@@ -263,11 +263,29 @@ func (g *group) qualifies() bool {
 		return true // the partner's house is entered, and something came through it
 	case len(medium) >= 2 && len(high) >= 1 && g.sharesMore():
 		return true
+	case g.partner != "" && clients >= 2 && len(medium) > 0 && g.foreignAddress():
+		return true // the partner's account, from an address of the intruder's, at several clients
 	case len(high) >= 2 && g.partner != "" && g.closeInTime():
 		return true // common partner and time alone
 	case len(medium) == 1 && g.partner != "" && len(high) == 1:
 		for id := range high {
 			return id != g.home && highRules(g.findings, id) >= 2 // one client, several kinds of trouble on the partner's path
+		}
+	}
+	return false
+}
+
+// foreignAddress reports whether a finding on the partner's path rests on an address that is neither declared nor
+// shared: what comes from it at other clients is the same hand.
+func (g *group) foreignAddress() bool {
+	for _, f := range g.findings {
+		if !seeds(f) || f.Partner != g.partner {
+			continue
+		}
+		for _, k := range infraKeys(f) {
+			if strings.HasPrefix(k, "ip\x00") {
+				return true
+			}
 		}
 	}
 	return false

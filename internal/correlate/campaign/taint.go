@@ -103,7 +103,10 @@ func (g *group) byInfra(s *hop.Session) {
 	case s.Instance != "" && g.infra["rmm-instance\x00"+s.Instance]:
 		g.mark(s, "it uses the foreign instance "+s.Instance)
 	case s.Public.IsValid() && g.infra["ip\x00"+s.Public.String()]:
-		g.mark(s, "it comes from the intruder's address "+s.Public.String())
+		// A rented address guesses at everybody's accounts; only the partner's way or a success is this intruder's.
+		if s.Partner == g.partner || !s.Success.IsZero() || s.Tenant == g.home {
+			g.mark(s, "it comes from the intruder's address "+s.Public.String())
+		}
 	}
 }
 
@@ -209,7 +212,13 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 	}
 	for _, s := range all {
 		from, ok := since[s.User]
-		if ok && s.Kind == hop.KindCloud && !s.Start.Before(from) && places[s.User+"\x00"+s.Addr.String()] {
+		if !ok || s.Kind != hop.KindCloud || s.Start.Before(from) {
+			continue
+		}
+		if s.Success.IsZero() && s.Partner == g.partner && s.Tenant != g.home {
+			g.mark(s, "the account "+s.User+" was got into before, and was refused here")
+		}
+		if places[s.User+"\x00"+s.Addr.String()] {
 			g.mark(s, "the account "+s.User+" was got into before, and this is not one of its places")
 			if joinable(s.Addr.String()) {
 				g.infra["ip\x00"+s.Addr.String()] = true

@@ -1,6 +1,6 @@
 // Package fanout finds one thing that touches many within minutes, against its own habit: one person, address,
-// app or remote-tool operator at many tenants (ATT&CK T1199), and one source that fails at many accounts
-// (password spraying, T1110.003). It fires while the spread is still going on.
+// app or remote-tool operator at many tenants (ATT&CK T1199), one source that fails at many accounts
+// (password spraying, T1110.003), and one partner's account that opens many people's mail (T1114.002). It fires while the spread is still going on.
 //
 // In: sign-ins, VPN and remote-tool sessions of all tenants in event time. Out: findings for each tenant that
 // was touched. State is a window of touches and a habit for each key, bounded by MaxKeys.
@@ -50,11 +50,12 @@ type Detector struct {
 	model   *tenant.Model
 	actors  map[string]*actor
 	guesses map[tenant.ID]*guesses
+	readers map[string]*reader
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}}
+	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}}
 }
 
 // Name returns "fanout".
@@ -66,6 +67,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 		for _, k := range actorKeys(e) {
 			d.spread(k, e, emit)
 		}
+		d.mailboxes(e, emit)
 	}
 	if guessable(e) {
 		d.spray(e, emit)
@@ -176,19 +178,20 @@ func (d *Detector) Advance(time.Time, detect.Emit) {}
 type snapshot struct {
 	Actors  map[string]*actor
 	Guesses map[tenant.ID]*guesses
+	Readers map[string]*reader
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.actors, d.guesses})
+	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers})
 }
 
 // Restore takes what Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}}
+	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}, map[string]*reader{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.actors, d.guesses = s.Actors, s.Guesses
+	d.actors, d.guesses, d.readers = s.Actors, s.Guesses, s.Readers
 	return nil
 }

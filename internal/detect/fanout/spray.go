@@ -103,7 +103,7 @@ func (g *guesses) begin(shared map[string]bool, e *ocsf.Event, emit detect.Emit)
 		if shared[f.Source] {
 			g.Sources[f.Source], g.Users[f.User], g.Last = true, true, f.At
 			g.Spray.AddEvidence(f.Event)
-			g.Spray.AddEntity(ocsf.EntityIP, f.Source, ocsf.RoleInfrastructure)
+			g.Spray.AddEntity(ocsf.EntityIP, f.Source, ocsf.RoleSource)
 		}
 	}
 	g.Spray.Identify(g.Spray.Time.Truncate(time.Hour), "spray")
@@ -114,7 +114,7 @@ func (g *guesses) grow(e *ocsf.Event, src, user string, emit detect.Emit) {
 	g.Sources[src], g.Users[user], g.Last = true, true, e.Time
 	g.Spray.AddEvidence(e)
 	if len(g.Spray.Entities) < 40 {
-		g.Spray.AddEntity(ocsf.EntityIP, src, ocsf.RoleInfrastructure)
+		g.Spray.AddEntity(ocsf.EntityIP, src, ocsf.RoleSource)
 	}
 	g.tell(emit)
 }
@@ -129,6 +129,7 @@ func (g *guesses) success(src, user string, e *ocsf.Event, emit detect.Emit) {
 		}
 		g.Spray.Outcome, g.Spray.Severity, g.Spray.Confidence = ocsf.OutcomeSucceeded, ocsf.SeverityHigh, 85
 		g.Spray.AddEntity(ocsf.EntityUser, user, ocsf.RoleActor)
+		g.Spray.AddEntity(ocsf.EntityIP, src, ocsf.RoleInfrastructure) // rented addresses guess everywhere; this one got in
 		if !slices.Contains(g.Hits, user) {
 			g.Hits = append(g.Hits, user)
 		}

@@ -2,6 +2,7 @@ package attribute
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,7 +43,24 @@ func byCloudPrincipal(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, s
 		}
 	}
 	if c.ServicePrin && foreign(c.AppOwnerTenant, c.ResourceTenant) {
-		return try("home_tenant", c.AppOwnerTenant)
+		if t, why, d := try("home_tenant", c.AppOwnerTenant); t != nil {
+			return t, why, d
+		}
+	}
+	return sp.delegated(e)
+}
+
+// partnerAccount is how a provider's people appear in a customer's audit log under delegated administration:
+// a name without meaning at the provider's own domain.
+var partnerAccount = regexp.MustCompile(`^user_[0-9a-f]{32}@(.+)$`)
+
+func (sp *space) delegated(e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	m := partnerAccount.FindStringSubmatch(strings.ToLower(e.User.Name))
+	if m == nil {
+		return nil, "", ""
+	}
+	if t := choose(sp.mail[m[1]], e.Time); t != nil {
+		return t, "delegated account of " + m[1], ocsf.DirectionIn
 	}
 	return nil, "", ""
 }
