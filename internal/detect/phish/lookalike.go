@@ -31,16 +31,13 @@ func lookalike(apex string, orgs []*org) (likeness, bool) {
 	skel := skeleton(shown)
 	var weak likeness
 	for _, o := range orgs {
-		for _, d := range o.domains {
-			own, ownTLD := splitApex(apexOf(d))
-			if len(own) < 4 {
-				continue
-			}
-			l, ok := compare(shown, skel, tld, own, ownTLD)
+		for i := range o.marks {
+			own := &o.marks[i]
+			l, ok := compare(shown, skel, tld, own)
 			if !ok {
 				continue
 			}
-			l.declared = d
+			l.declared = own.domain
 			if l.strong {
 				return l, true
 			}
@@ -55,17 +52,32 @@ func lookalike(apex string, orgs []*org) (likeness, bool) {
 	return weak, weak.declared != ""
 }
 
-func compare(shown, skel, tld, own, ownTLD string) (likeness, bool) {
-	flatOwn, flat := strings.ReplaceAll(own, "-", ""), strings.ReplaceAll(shown, "-", "")
+// mark is a domain's name in the forms that look-alikes are compared with.
+type mark struct {
+	domain, name, tld string
+	flat              string // without hyphens
+	skeleton          string
+}
+
+func markOf(domain string) mark {
+	name, tld := splitApex(apexOf(domain))
+	return mark{domain: domain, name: name, tld: tld, flat: strings.ReplaceAll(name, "-", ""), skeleton: skeleton(name)}
+}
+
+func compare(shown, skel, tld string, m *mark) (likeness, bool) {
+	own, flatOwn, flat := m.name, m.flat, shown
+	if strings.IndexByte(flat, '-') >= 0 {
+		flat = strings.ReplaceAll(shown, "-", "")
+	}
 	switch {
 	case shown == own:
-		if tld == ownTLD || len(own) < 5 {
+		if tld == m.tld || len(own) < 5 {
 			return likeness{}, false
 		}
 		return likeness{how: "the same name under another top-level domain"}, true
 	case len(own) >= 5 && flat == flatOwn:
 		return likeness{how: "the same name with a hyphen moved", strong: true}, true
-	case len(own) >= 5 && skel == skeleton(own):
+	case len(own) >= 5 && skel == m.skeleton:
 		return likeness{how: "characters that look alike", strong: true}, true
 	}
 	if len(own) >= 5 {

@@ -16,6 +16,7 @@ type org struct {
 	partner tenant.PartnerID
 	domains []string // declared, lower case, shortest first
 	names   []string // normalised names and aliases by which people know it
+	marks   []mark   // what look-alikes are compared with
 	token   string   // the distinctive word of its name that its domain holds too
 }
 
@@ -90,6 +91,11 @@ func newNames(m *tenant.Model) *names {
 			return strings.Compare(a, b)
 		})
 		o.token = o.distinctive()
+		for _, d := range o.domains {
+			if k := markOf(d); len(k.name) >= 4 {
+				o.marks = append(o.marks, k)
+			}
+		}
 	}
 	slices.Sort(n.labels)
 	return n

@@ -143,11 +143,11 @@ func (p *partnerScore) twin(apex string) (string, likeness) {
 		if site == apex || strings.Count(site, ".") == 0 {
 			continue
 		}
-		own, ownTLD := splitApex(site)
-		if len(own) < 6 || own == name && commonSites[site] {
+		own := markOf(site)
+		if len(own.name) < 6 || own.name == name && commonSites[site] {
 			continue
 		}
-		if l, ok := compare(name, skel, tld, own, ownTLD); ok && (l.strong || own == name) && (best == "" || site < best) {
+		if l, ok := compare(name, skel, tld, &own); ok && (l.strong || own.name == name) && (best == "" || site < best) {
 			best, like = site, l
 		}
 	}
@@ -209,11 +209,11 @@ func (p *partnerScore) talk() {
 		}
 		p.add(points, true, "answers go to "+x.e.Mail.ReplyTo+", where "+p.who+" has not sent answers before", apexOf(r))
 	}
-	if firstPhrase(x.text, []string{"powershell", "iex ", "irm ", "mshta", "cmd.exe", "win+r", "windows+r", "curl "}) != "" {
+	if x.ask.command != "" {
 		p.add(20, true, "it gives a command to run", "")
 	}
 	pictured := x.e.Fields.Value("body.images") != "" || len(x.e.Mail.Attachments) > 0
-	if c := firstPhrase(x.text, []string{"scan the", "scans the", "scanning the", "scan this", "scannen sie", "scanne den", "scannez"}); c != "" && pictured && firstPhrase(x.text, []string{"code", "qr"}) != "" {
+	if x.ask.scan != "" && pictured && (strings.Contains(x.text, "code") || strings.Contains(x.text, "qr")) {
 		p.add(25, true, "it asks to scan a code in a picture or file, so that the link is seen by no filter", "")
 		if w := x.ask.signIn; w != "" {
 			p.add(20, true, "the code leads to a sign-in (“"+w+"”)", "")

@@ -84,6 +84,8 @@ func (d *Detector) senderReasons(v *verdict, x *message, s *mailState) {
 		v.add(reason{points: half(15, m.Bulk), text: "DMARC failed for " + x.fromDomain})
 	} else if m.SPF == "fail" || m.SPF == "softfail" {
 		v.add(reason{points: half(10, m.Bulk), text: "SPF says " + m.SPF})
+	} else if m.SPF != "" && m.SPF != "pass" && m.DKIM != "pass" && m.DMARC != "pass" {
+		v.add(reason{points: half(8, m.Bulk), text: "nothing proves that it is from " + x.fromDomain})
 	}
 	if x.from == nil {
 		d.displayName(v, x, s)
@@ -383,7 +385,7 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 	if (foreign != nil || near != nil) && x.ask.urgency != "" {
 		v.add(reason{class: "urgency", points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
 	}
-	if b := firstPhrase(x.text, baitWords); b != "" && (foreign != nil || near != nil && !x.authentic) {
+	if b := x.ask.bait; b != "" && (foreign != nil || near != nil && !x.authentic) {
 		v.add(reason{kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
 	}
 	if x.ask.secrecy != "" && (freemail[x.fromDomain] || freemail[domainOf(m.ReplyTo)]) && x.from == nil {
@@ -396,11 +398,6 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 		v.add(reason{points: 8, text: "it holds " + n + " bytes of hidden text"})
 	}
 }
-
-// baitWords are the subjects of consumer phishing.
-var baitWords = []string{"your parcel", "your package", "delivery failed", "delivery attempt", "could not be delivered", "customs fee", "tracking number", "you have won", "you've won", "congratulations", "your reward",
-	"claim your", "gift card", "lottery", "bitcoin", "crypto wallet", "your wallet", "tax refund", "refund", "subscription has expired", "subscription expires", "renew your", "membership", "payment declined", "payment failed", "payment method",
-	"unpaid invoice", "overdue", "antivirus", "cloud storage", "your photos", "ihr paket", "zustellung", "zoll", "gewonnen", "gutschein", "rückerstattung", "mitgliedschaft", "abgelaufen", "votre colis", "livraison", "remboursement", "su paquete", "il tuo pacco", "uw pakket"}
 
 // parseReasons: what could not be read is suspicious, not clean.
 func parseReasons(v *verdict, x *message) {

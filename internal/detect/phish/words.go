@@ -3,6 +3,8 @@ package phish
 import (
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // ask is what a text wants of its reader.
@@ -17,11 +19,15 @@ type ask struct {
 	secrecy    string // keep it quiet, do not call
 	callback   string // call this number
 	open       string // open, run or scan what is enclosed
+	bait       string // a subject of consumer phishing
+	command    string // a command to run
+	scan       string // scan a code
 }
 
 // newText returns what the sender wrote, without quotations of earlier mail, in lower case with single spaces.
 func newText(subject, text string) string {
 	var b strings.Builder
+	subject, text = norm.NFKC.String(subject), norm.NFKC.String(text) // letters of mathematics are letters to the reader
 	b.WriteString(strings.ToLower(subject))
 	b.WriteString(" | ")
 	lines := strings.Split(text, "\n")
@@ -109,29 +115,78 @@ var (
 	openWords     = []string{"see attached", "see the attached", "open the attach", "open the enclosed", "attached file", "open the file", "enable content", "enable editing", "password for the", "password of the", "password to open", "the password is", "password is", "password:", "passwort:", "passwort lautet", "passwort ist", "kennwort", "mot de passe :", "mot de passe est", "scan the code", "scan the qr", "qr code", "qr-code", "with your phone", "mit dem handy", "scannez", "run the", "run this", "start the file", "execute", "install the", "install this", "double-click", "paste", "powershell", "command line", "im anhang", "anlage", "ci-joint", "pièce jointe"}
 )
 
-// asksOf finds the first phrase of each kind.
-func asksOf(text string) ask {
-	return ask{credential: firstPhrase(text, credentialWords), urgency: firstPhrase(text, urgencyWords), payment: firstPhrase(text, paymentWords),
-		code: firstPhrase(text, approveWords), handOver: firstPhrase(text, handOverWords),
-		signIn: firstPhrase(text, signInWords), scare: firstPhrase(text, scareWords), secrecy: firstPhrase(text, secrecyWords), callback: firstPhrase(text, callbackWords), open: firstPhrase(text, openWords)}
+// baitWords are the subjects of consumer phishing.
+var baitWords = []string{"your parcel", "your package", "delivery failed", "delivery attempt", "could not be delivered", "customs fee", "tracking number", "you have won", "you've won", "congratulations", "your reward",
+	"claim your", "gift card", "lottery", "bitcoin", "crypto wallet", "your wallet", "tax refund", "refund", "subscription has expired", "subscription expires", "renew your", "membership", "payment declined", "payment failed", "payment method",
+	"unpaid invoice", "overdue", "antivirus", "cloud storage", "your photos", "ihr paket", "zustellung", "zoll", "gewonnen", "gutschein", "rückerstattung", "mitgliedschaft", "abgelaufen", "votre colis", "livraison", "remboursement", "su paquete", "il tuo pacco", "uw pakket"}
+
+// The lists by number; a phrase of the text is looked up in all of them at once.
+const (
+	listCredential = iota
+	listUrgency
+	listPayment
+	listApprove
+	listHandOver
+	listSignIn
+	listScare
+	listSecrecy
+	listCallback
+	listOpen
+	listBait
+	listCommand
+	listScan
+	lists
+)
+
+var commandWords = []string{"powershell", "iex ", "irm ", "mshta", "cmd.exe", "win+r", "windows+r", "curl "}
+
+var scanWords = []string{"scan the", "scans the", "scanning the", "scan this", "scannen sie", "scanne den", "scannez"}
+
+// entry is one phrase and the list it is of.
+type entry struct {
+	list   int
+	phrase string
 }
 
-// firstPhrase returns the first listed phrase that stands in text at the start of a word.
-func firstPhrase(text string, list []string) string {
-	for _, p := range list {
-		for at := 0; at < len(text); {
-			i := strings.Index(text[at:], p)
-			if i < 0 {
-				break
-			}
-			i += at
-			if i == 0 || !letter(text[i-1]) {
-				return strings.TrimSpace(p)
-			}
-			at = i + len(p)
+// phrases are all listed phrases by their first three bytes.
+var phrases = index([lists][]string{listCredential: credentialWords, listUrgency: urgencyWords, listPayment: paymentWords, listApprove: approveWords,
+	listHandOver: handOverWords, listSignIn: signInWords, listScare: scareWords, listSecrecy: secrecyWords, listCallback: callbackWords, listOpen: openWords,
+	listBait: baitWords, listCommand: commandWords, listScan: scanWords})
+
+func index(all [lists][]string) map[[3]byte][]entry {
+	m := map[[3]byte][]entry{}
+	for list, words := range all {
+		for _, w := range words {
+			k := [3]byte{w[0], w[1], w[2]}
+			m[k] = append(m[k], entry{list, w})
 		}
 	}
-	return ""
+	return m
+}
+
+// found is the first phrase of each list that stands in a text.
+type found [lists]string
+
+// phrasesIn reads the text once and looks at the start of each word.
+func phrasesIn(text string) (out found) {
+	for i := 0; i+3 <= len(text); i++ {
+		if text[i] == ' ' || i > 0 && letter(text[i-1]) {
+			continue
+		}
+		for _, e := range phrases[[3]byte{text[i], text[i+1], text[i+2]}] {
+			if out[e.list] == "" && strings.HasPrefix(text[i:], e.phrase) {
+				out[e.list] = strings.TrimSpace(e.phrase)
+			}
+		}
+	}
+	return out
+}
+
+// asksOf finds the first phrase of each kind.
+func asksOf(text string) ask {
+	f := phrasesIn(text)
+	return ask{credential: f[listCredential], urgency: f[listUrgency], payment: f[listPayment], code: f[listApprove], handOver: f[listHandOver], signIn: f[listSignIn],
+		scare: f[listScare], secrecy: f[listSecrecy], callback: f[listCallback], open: f[listOpen], bait: f[listBait], command: f[listCommand], scan: f[listScan]}
 }
 
 func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }

@@ -147,9 +147,11 @@ const maxWords = 8 << 10
 func decodeWords(v string) string {
 	v = toUTF8(clip(v, maxWords))
 	if strings.Contains(v, "=?") {
-		if d, err := words.DecodeHeader(v); err == nil {
-			v = d
+		d, err := words.DecodeHeader(v)
+		if err != nil || strings.Contains(d, "?B?") || strings.Contains(d, "?b?") {
+			d = looseWords(v)
 		}
+		v = d
 	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -157,6 +159,42 @@ func decodeWords(v string) string {
 		}
 		return r
 	}, v))
+}
+
+// looseWords decodes the encoded words that the standard reader refuses: padding in excess, spaces inside, foreign
+// characters. What is still none stays as it is.
+func looseWords(v string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(v, "=?")
+		if i < 0 {
+			break
+		}
+		f := strings.SplitN(v[i+2:], "?", 3)
+		end := -1
+		if len(f) == 3 {
+			end = strings.Index(f[2], "?=")
+		}
+		if end < 0 || len(f[1]) != 1 {
+			b.WriteString(v[:i+2])
+			v = v[i+2:]
+			continue
+		}
+		b.WriteString(v[:i])
+		text := []byte(f[2][:end])
+		switch f[1][0] {
+		case 'B', 'b':
+			text, _ = base64Bytes(text)
+		case 'Q', 'q':
+			text = quotedPrintable(bytes.ReplaceAll(text, []byte("_"), []byte(" ")))
+		}
+		b.WriteString(utf8Of(text, f[0], func(string) {}))
+		v = f[2][end+2:]
+		if rest := strings.TrimLeft(v, " \t"); strings.HasPrefix(rest, "=?") {
+			v = rest
+		}
+	}
+	return b.String() + v
 }
 
 func toUTF8(v string) string {

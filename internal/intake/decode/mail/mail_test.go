@@ -380,6 +380,17 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestEncodedWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"=?utf-8?B?SsO2cmc=?= x": "Jörg x", "=?utf-8?B?SsO2cmc==?=": "Jörg", "=?utf-8?B?SsO2 cmc=?=": "Jörg", "=?utf-8?Q?a_b?= =?utf-8?Q?c?=": "a bc", "=?nope?Q?a=FCb?=": "aüb",
+		"=?utf-8?Q?open": "=?utf-8?Q?open", "plain": "plain", "=?": "=?", "gr\xfcn": "grün", "a\r\n\tb": "a   b",
+	} {
+		if got := decodeWords(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte(head + "\nhello"))
 	for _, name := range []string{"partner.eml"} {
