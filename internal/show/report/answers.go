@@ -125,7 +125,7 @@ func (n namer) where(f *campaign.Foothold) string {
 	default:
 		s = "Not known."
 	}
-	return sentence(s, f.Reason)
+	return sentence(s, clip(plain(f.Reason), 320))
 }
 
 // which answers: which clients are hit?
@@ -188,12 +188,12 @@ type calm struct {
 func (n namer) calm(res *campaign.Result) calm {
 	t := totals(res)
 	c := calm{Statement: "No campaign was found: nothing that was read joins into an intruder coming through a partner."}
-	if t.Total > 0 || len(res.Incidents) > 0 {
+	if standing(t) > 0 || len(res.Incidents) > 0 {
 		var words []string
 		if k := len(res.Incidents); k > 0 {
 			words = append(words, count(k, "incident", "incidents"))
 		}
-		words = append(words, count(t.Total, "finding", "findings"))
+		words = append(words, count(standing(t), "finding", "findings"))
 		c.Caveats = append(c.Caveats, "Below: "+list(words, 2)+". Each concerns one tenant alone.")
 	}
 	ids := tenantsOf(res, n.model)

@@ -156,14 +156,22 @@ func totals(res *campaign.Result) campaign.FindingTotals {
 		return t
 	}
 	for _, f := range res.List {
+		t.Total++
 		if f.Suppressed != nil {
 			t.Suppressed++
 			continue
 		}
-		t.Total++
 		t.BySeverity[f.Severity.String()]++
 	}
 	return t
+}
+
+// standing is how many findings nobody approved: what a reader means by their number.
+func standing(t campaign.FindingTotals) (n int) {
+	for _, k := range t.BySeverity {
+		n += k
+	}
+	return n
 }
 
 // gap is a tenant with the layers that sent nothing.

@@ -89,7 +89,7 @@ func TestJSONCountsWhereTotalsAreMissing(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Findings.Total != 57 || got.Findings.Suppressed != 3 || got.Findings.BySeverity["critical"] != want.BySeverity["critical"] {
+	if got.Findings.Total != 60 || got.Findings.Suppressed != 3 || got.Findings.BySeverity["critical"] != want.BySeverity["critical"] {
 		t.Errorf("totals %+v", got.Findings)
 	}
 }

@@ -22,7 +22,7 @@ const (
 	labelDown  = 12  // from a track down to its first label's baseline
 	labelHigh  = 13
 	nameChars  = 30
-	labelChars = 34
+	labelChars = 42
 	groupOver  = 30  // more hops of one kind between two lanes become one arrow with a count
 	mostArrows = 120 // above this, smaller groups collapse too
 )

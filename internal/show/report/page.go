@@ -93,6 +93,7 @@ type page struct {
 	Res        *campaign.Result
 	Span, Read string
 	Totals     campaign.FindingTotals
+	Standing   int // findings that nobody approved
 	Severities string
 	Names      map[tenant.ID]string
 	Tenants    []tenant.ID
@@ -159,7 +160,7 @@ func newPage(res *campaign.Result, model *tenant.Model, opt Options) (*page, err
 	n := namer{model}
 	clean := normal(res)
 	p := &page{Opt: opt, Policy: template.HTMLAttr(`content="` + policy + `"`), CSS: template.CSS(css), JS: template.JS(js),
-		Res: clean, Span: span(res), Read: read(res), Totals: clean.Findings, Severities: severities(clean.Findings),
+		Res: clean, Span: span(res), Read: read(res), Totals: clean.Findings, Standing: standing(clean.Findings), Severities: severities(clean.Findings),
 		Names: map[tenant.ID]string{"": "outside"}, Tenants: tenantsOf(res, model), Layers: tenant.Layers}
 	for _, id := range p.Tenants {
 		p.Names[id] = n.tenant(id)

@@ -196,7 +196,7 @@ func pad(s string, n int) string { return s + strings.Repeat(" ", max(0, n-width
 
 func (t *terminal) head(res *campaign.Result) {
 	t.para("", fmt.Sprintf("%s, %s, %s. Read %s.", count(len(res.Campaigns), "campaign", "campaigns"),
-		count(len(res.Incidents), "incident", "incidents"), count(totals(res).Total, "finding", "findings"), read(res)))
+		count(len(res.Incidents), "incident", "incidents"), count(standing(totals(res)), "finding", "findings"), read(res)))
 	t.para("", "Time span "+span(res)+".")
 }
 
@@ -211,7 +211,7 @@ func (t *terminal) campaign(c *campaign.Campaign) {
 	}
 	a := t.names.answers(c)
 	for _, qa := range [][2]string{{"Who through whom?", a.Who}, {"Where did it start?", a.Where}, {"Which clients?", a.Which},
-		{"Since when?", a.Since}, {"Who has been told?", a.Told}} {
+		{"Since when?", a.Since}, {"Who has been told?", strings.TrimSuffix(a.Told, ".") + ", which -o html shows."}} {
 		for i, l := range wrap(plain(qa[1]), tableWidth-23) {
 			if i == 0 {
 				t.line("  " + t.paint(bold, pad(qa[0], 19)) + "  " + l)
@@ -244,9 +244,19 @@ func (t *terminal) incidents(res *campaign.Result) {
 	if len(res.Incidents) == 0 {
 		return
 	}
-	t.title("INCIDENTS", "")
+	t.title("INCIDENTS", "those of campaigns first, then the most severe")
+	worst := slices.Clone(res.Incidents)
+	slices.SortStableFunc(worst, func(a, b campaign.Incident) int {
+		if (a.Campaign != "") != (b.Campaign != "") {
+			if a.Campaign != "" {
+				return -1
+			}
+			return 1
+		}
+		return int(b.Severity) - int(a.Severity)
+	})
 	var rows [][]string
-	for i, n := range res.Incidents {
+	for i, n := range worst {
 		if i == mostIncidents {
 			break
 		}
@@ -266,7 +276,7 @@ func (t *terminal) more(n int, one, many string) {
 
 func (t *terminal) findings(res *campaign.Result) {
 	sum := totals(res)
-	s := count(sum.Total, "finding", "findings")
+	s := count(standing(sum), "finding", "findings")
 	if by := severities(sum); by != "" {
 		s += ": " + by
 	}
