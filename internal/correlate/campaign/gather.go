@@ -29,6 +29,7 @@ type group struct {
 	tainted  map[string]*hop.Session // sessions that are the intruder's
 	why      map[string]string       // session → why it is taken for the intruder's
 	accounts map[string]bool         // accounts of the partner that the intruder uses
+	names    map[string]string       // nameless accounts → who stands behind them
 	followed []string                // people of a house who did what a message asked
 }
 
@@ -52,7 +53,8 @@ func commodity(f *ocsf.Finding) bool {
 	return f.Rule == "phish/commodity" || f.Rule == "recon/internet-noise" || f.Rule == "phish/unparsable"
 }
 
-// gather joins findings into groups and keeps those that are campaigns.
+// gather joins findings into groups and keeps those that are campaigns. Groups that come through the same
+// partner at the same time are one campaign.
 func gather(in Evidence) []*group {
 	var list []*ocsf.Finding
 	for _, f := range in.Findings {
@@ -60,18 +62,54 @@ func gather(in Evidence) []*group {
 			list = append(list, f)
 		}
 	}
+	names := aliases(in.Graph)
 	s := newSets(len(list))
 	joinByInfrastructure(s, list)
+	joinByAccount(s, list, in.Model, names)
 	joinByPartner(s, list, in.Model)
 	var out []*group
 	for _, members := range s.groups() {
-		g := newGroup(in, list, members)
+		g := newGroup(in, list, members, names)
 		g.taint()
-		if g.qualifies() {
+		if !g.qualifies() {
+			continue
+		}
+		if o := sameIntruder(out, g); o != nil {
+			o.absorb(g)
+		} else {
 			out = append(out, g)
 		}
 	}
 	return out
+}
+
+// sameIntruder returns the group among those found that came through the same partner at about the same time.
+func sameIntruder(found []*group, g *group) *group {
+	from, to := g.span()
+	for _, o := range found {
+		oFrom, oTo := o.span()
+		if o.partner == g.partner && g.partner != "" && hop.Overlaps(from, to, oFrom, oTo, PathGap) {
+			return o
+		}
+	}
+	return nil
+}
+
+// absorb takes another group's findings in and looks again at what is the intruder's.
+func (g *group) absorb(o *group) {
+	have := map[string]bool{}
+	for _, f := range g.findings {
+		have[f.ID] = true
+	}
+	for _, f := range o.findings {
+		if !have[f.ID] {
+			g.findings = append(g.findings, f)
+		}
+	}
+	for k := range o.infra {
+		g.infra[k] = true
+	}
+	g.taint()
 }
 
 // underApproval reports whether the finding lies in the time of an approval of the same trust: who is allowed
@@ -125,13 +163,92 @@ func joinByInfrastructure(s sets, list []*ocsf.Finding) {
 	}
 }
 
-// joinByPartner joins what came through the same partner, and what was found in the partner's own house.
+// joinByAccount joins what the same account of a partner did, in its own house and in others'.
+func joinByAccount(s sets, list []*ocsf.Finding, m *tenant.Model, names map[string]string) {
+	last := map[string]int{}
+	for i, f := range list {
+		p := f.Partner
+		if own := m.PartnerOf(f.Tenant); p == "" && own != nil {
+			p = own.ID
+		}
+		if p == "" {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role != ocsf.RoleActor || e.Type != ocsf.EntityUser {
+				continue
+			}
+			k := string(p) + "\x00" + canonical(names, e.Value)
+			if j, ok := last[k]; ok && f.Time.Sub(list[j].End) <= PathGap {
+				s.join(j, i)
+			}
+			last[k] = i
+		}
+	}
+}
+
+// aliases learns which person of a partner stands behind the nameless accounts that delegated administration
+// shows in a customer's audit log: who signed in to the same tenant from the same address at the same time.
+func aliases(g *hop.Graph) map[string]string {
+	type place struct {
+		tenant tenant.ID
+		addr   netip.Addr
+	}
+	people := map[place][]*hop.Session{}
+	all := g.Sessions()
+	for _, s := range all {
+		if s.Kind == hop.KindCloud && s.Partner != "" && !nameless(s.User) && !strings.HasPrefix(s.User, "app ") {
+			k := place{s.Tenant, s.Addr}
+			people[k] = append(people[k], s)
+		}
+	}
+	votes := map[string]map[string]int{}
+	for _, s := range all {
+		if s.Kind != hop.KindCloud || s.Partner == "" || !nameless(s.User) {
+			continue
+		}
+		for _, p := range people[place{s.Tenant, s.Addr}] {
+			if hop.Overlaps(s.Start, s.End, p.Start, p.End, SittingGap) {
+				if votes[s.User] == nil {
+					votes[s.User] = map[string]int{}
+				}
+				votes[s.User][p.User]++
+			}
+		}
+	}
+	out := map[string]string{}
+	for who, v := range votes {
+		best := ""
+		for p, n := range v {
+			if best == "" || n > v[best] || (n == v[best] && p < best) {
+				best = p
+			}
+		}
+		out[who] = best
+	}
+	return out
+}
+
+func nameless(user string) bool {
+	return strings.HasPrefix(user, "user_") && strings.Contains(user, "@")
+}
+
+func canonical(names map[string]string, user string) string {
+	user = strings.ToLower(user)
+	if n, ok := names[user]; ok {
+		return n
+	}
+	return user
+}
+
+// joinByPartner joins what weighs most and came through the same partner, or was found in its own house. What
+// weighs less is daily work too, and needs the intruder's own things or account in common.
 func joinByPartner(s sets, list []*ocsf.Finding, m *tenant.Model) {
 	for p := range m.Partners {
 		partner := &m.Partners[p]
 		last := -1
 		for i, f := range list {
-			if !onPath(f, partner) && !atHome(f, partner) {
+			if f.Severity < ocsf.SeverityHigh || (!onPath(f, partner) && !atHome(f, partner)) {
 				continue
 			}
 			if last >= 0 && f.Time.Sub(list[last].End) <= PathGap {
@@ -164,8 +281,8 @@ func intrusive(f *ocsf.Finding) bool {
 	return true
 }
 
-func newGroup(in Evidence, list []*ocsf.Finding, members []int) *group {
-	g := &group{in: in, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
+func newGroup(in Evidence, list []*ocsf.Finding, members []int, names map[string]string) *group {
+	g := &group{in: in, names: names, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
 	for _, i := range members {
 		g.findings = append(g.findings, list[i])
 		for _, k := range infraKeys(list[i]) {

@@ -211,20 +211,35 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 		}
 	}
 	for _, s := range all {
-		from, ok := since[s.User]
+		who := canonical(g.names, s.User)
+		from, ok := since[who]
 		if !ok || s.Kind != hop.KindCloud || s.Start.Before(from) {
 			continue
 		}
-		if s.Success.IsZero() && s.Partner == g.partner && s.Tenant != g.home {
+		if s.Partner == g.partner && s.Tenant != g.home && refused(s, all) {
 			g.mark(s, "the account "+s.User+" was got into before, and was refused here")
 		}
-		if places[s.User+"\x00"+s.Addr.String()] {
+		if places[who+"\x00"+s.Addr.String()] {
 			g.mark(s, "the account "+s.User+" was got into before, and this is not one of its places")
 			if joinable(s.Addr.String()) {
 				g.infra["ip\x00"+s.Addr.String()] = true
 			}
 		}
 	}
+}
+
+// refused reports whether a session is several refusals and nothing else, and its owner did not get in soon
+// after: people who mistype do.
+func refused(s *hop.Session, all []*hop.Session) bool {
+	if !s.Success.IsZero() || s.Events < 2 {
+		return false
+	}
+	for _, o := range all {
+		if o.User == s.User && o.Tenant == s.Tenant && !o.Success.IsZero() && o.Success.After(s.Start) && o.Success.Sub(s.End) < time.Hour {
+			return false
+		}
+	}
+	return true
 }
 
 // attachFindings takes in the weaker findings that rest on tainted sessions or name the intruder's things.
