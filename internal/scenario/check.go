@@ -84,10 +84,13 @@ func Check(ctx context.Context, dir string) (Report, error) {
 	if err := c.read(); err != nil {
 		return Report{}, fmt.Errorf("checking a scenario: %w", err)
 	}
-	for _, pass := range []func(string, string, *native){c.intruder, c.background} {
+	for i, pass := range []func(string, string, *native){c.intruder, c.background} {
 		err := eachFile(dir, func(rel, id, source string) error {
 			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if i == 0 && len(c.attack[rel]) == 0 {
+				return nil
 			}
 			return eachRecord(dir, rel, source, func(n *native) error { pass(rel, id, n); return nil })
 		})
@@ -150,18 +153,26 @@ func readAttack(name string) (map[string]map[int]string, error) {
 	return out, sc.Err()
 }
 
-// keyFields are ids and times: they tell one record or session from another, and the intruder from nobody.
-var keyFields = regexp.MustCompile(`(?i)^(ts|uids?|id|time|utctime|creationutctime|@timestamp|eventtime|createddatetime|activitydatetime|creationtime|recordnumber|` +
-	`(subject|target)?logonid|logonguid|(parent)?process(gu)?id|newprocessid|correlationid|uniquetokenidentifier|connectionid|receive time|generate time|sequence number|login duration|hour)$`)
+// keyFields are ids and times, in lower case: they tell one record or session from another, and the intruder from
+// nobody.
+var keyFields = func() map[string]bool {
+	m := map[string]bool{"receive time": true, "generate time": true, "sequence number": true, "login duration": true}
+	for _, f := range strings.Fields(`ts uid uids id time hour utctime creationutctime @timestamp eventtime createddatetime activitydatetime
+		creationtime recordnumber logonid subjectlogonid targetlogonid logonguid processguid parentprocessguid processid
+		parentprocessid newprocessid correlationid uniquetokenidentifier connectionid`) {
+		m[f] = true
+	}
+	return m
+}()
 
 var innerGUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 func valueKey(n *native, f field) (string, bool) {
-	if keyFields.MatchString(f.name) {
+	if keyFields[lower(f.name)] {
 		return "", false
 	}
 	v := f.value
-	if len(v) > 40 {
+	if len(v) > 40 && strings.Contains(v, "-4") {
 		v = innerGUID.ReplaceAllString(v, "{guid}")
 	}
 	return n.source + "\t" + f.name + "\t" + v, true

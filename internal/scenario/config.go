@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -189,15 +188,26 @@ func anys[T any](xs []T) []any {
 	return out
 }
 
+// plain reports whether s needs no escape in JSON.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // jsonOf renders v on one line, without escaping <, > and &.
 func jsonOf(v any) []byte {
+	if s, ok := v.(string); ok && plain(s) {
+		return append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"')
+	}
 	var b bytes.Buffer
-	w := bufio.NewWriter(&b)
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic(err) // only plain structs and maps of strings come here
 	}
-	w.Flush()
 	return bytes.TrimRight(b.Bytes(), "\n")
 }

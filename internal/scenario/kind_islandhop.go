@@ -92,7 +92,7 @@ func planIslandHop(w *world) {
 		inside = h.phish(d0)
 	}
 	inside = h.ownTool(inside)
-	last := h.clients(inside, d0)
+	last := h.clients(inside)
 	if outside && !p.tenant {
 		ask = h.askProvider(w.day(d0), last)
 	}
@@ -212,7 +212,7 @@ func (h *hop) ownTool(after time.Time) time.Time {
 }
 
 // clients walks through the clients in an order of its own, some on the same day, some later, by day and by evening.
-func (h *hop) clients(after time.Time, d0 int) time.Time {
+func (h *hop) clients(after time.Time) time.Time {
 	w := h.w
 	last := after
 	for _, i := range h.r.Perm(len(w.clients)) {

@@ -83,7 +83,7 @@ func (n *namer) stem() string {
 func (n *namer) person(logins map[string]bool, style int) (given, family, login string) {
 	for {
 		g, f := pick(n.r, givenNames), pick(n.r, familyNames)
-		l := strings.ToLower(login3(g, f, style))
+		l := strings.ToLower(spell(g, f, style))
 		if logins[l] {
 			continue
 		}
@@ -92,7 +92,8 @@ func (n *namer) person(logins map[string]bool, style int) (given, family, login 
 	}
 }
 
-func login3(given, family string, style int) string {
+// spell writes a login in one of three house styles.
+func spell(given, family string, style int) string {
 	switch style {
 	case 0:
 		return given[:1] + "." + family

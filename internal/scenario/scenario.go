@@ -108,6 +108,7 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	}
 	w := newWorld(o)
 	k.cast(w)
+	w.grow()
 	w.declare()
 	w.twins()
 	k.plan(w)

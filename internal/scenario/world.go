@@ -143,9 +143,8 @@ func newWorld(o Options) *world {
 	story := newRNG(o.Seed, "world")
 	desks := 0
 	if o.Events > 0 {
-		natural := float64((o.Clients + 2) * o.Days * 420)
-		w.scale = max(1, float64(o.Events)/natural)
-		desks = int(min(170, 12*math.Sqrt(w.scale)-12))
+		grown := max(1, float64(o.Events)/float64((o.Clients+2)*o.Days*600))
+		desks = int(min(170, 12*math.Sqrt(grown)-12))
 	}
 	plans := addressPlans(nr, o.Clients+2)
 	for i := range o.Clients + 2 {
@@ -165,6 +164,29 @@ func newWorld(o Options) *world {
 		w.plan[b] = make([][]placed, o.Days)
 	}
 	return w
+}
+
+// grow sets how much office traffic is written so that about Options.Events records come out. The two constants are
+// what bulk writes for one organisation on a working day and on a free one at scale 1; the third is all the rest.
+func (w *world) grow() {
+	if w.o.Events == 0 {
+		return
+	}
+	rest, unit := 0.0, 0.0
+	for _, o := range w.orgs {
+		if !w.keeps(o, tenant.LayerNetwork) {
+			continue
+		}
+		for d := range w.o.Days {
+			rest += 440
+			if w.works(d) {
+				unit += 285
+			} else {
+				unit += 48
+			}
+		}
+	}
+	w.scale = max(1, (float64(w.o.Events)-rest)/max(1, unit))
 }
 
 // castBase gives every client the usual trust and sensors; a kind changes them where its story needs it.
