@@ -64,6 +64,7 @@ func digest(files map[string][]byte) string {
 }
 
 func TestSameOptionsGiveTheSameBytes(t *testing.T) {
+	t.Parallel()
 	for _, kind := range Kinds() {
 		a, _ := write(t, small(kind, 9))
 		b, _ := write(t, small(kind, 9))
@@ -74,6 +75,7 @@ func TestSameOptionsGiveTheSameBytes(t *testing.T) {
 }
 
 func TestScenariosAreFair(t *testing.T) {
+	t.Parallel()
 	outside := map[string]int{}
 	for _, kind := range []string{"island-hop", "delegated-admin"} {
 		for seed := range uint64(6) {
@@ -97,6 +99,7 @@ func TestScenariosAreFair(t *testing.T) {
 }
 
 func TestAThirdOfTheFootholdsLiesOutside(t *testing.T) {
+	t.Parallel()
 	n := 0
 	for seed := range uint64(3000) {
 		w := &world{o: Options{Seed: seed}}
@@ -110,6 +113,7 @@ func TestAThirdOfTheFootholdsLiesOutside(t *testing.T) {
 }
 
 func TestFalseAlarmHasNoCampaign(t *testing.T) {
+	t.Parallel()
 	dir, truth := write(t, small("false-alarm", 4))
 	r, err := Check(context.Background(), dir)
 	if err != nil {
@@ -123,6 +127,7 @@ func TestFalseAlarmHasNoCampaign(t *testing.T) {
 // TestBackgroundDoesNotKnowTheAttack takes the intruder's records out of one folder and compares the rest with the
 // folder that was written without them.
 func TestBackgroundDoesNotKnowTheAttack(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"island-hop", "delegated-admin"} {
 		o := small(kind, 7)
 		dir, _ := write(t, o)
@@ -180,6 +185,7 @@ func without(b []byte, records map[int]string, name string) []byte {
 }
 
 func TestRenamingKeepsTheStory(t *testing.T) {
+	t.Parallel()
 	o := small("island-hop", 3)
 	dir, before := write(t, o)
 	o.Rename = 77
@@ -222,6 +228,7 @@ func TestRenamingKeepsTheStory(t *testing.T) {
 }
 
 func TestWithoutALayerTheTruthKnowsLess(t *testing.T) {
+	t.Parallel()
 	o := small("delegated-admin", 1)
 	o.WithoutLayers = []tenant.Layer{tenant.LayerCloud}
 	dir, truth := write(t, o)
@@ -241,6 +248,7 @@ func TestWithoutALayerTheTruthKnowsLess(t *testing.T) {
 }
 
 func TestMoreEventsAreBackground(t *testing.T) {
+	t.Parallel()
 	o := small("island-hop", 2)
 	o.Events = 60_000
 	dir, _ := write(t, o)
@@ -254,6 +262,7 @@ func TestMoreEventsAreBackground(t *testing.T) {
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
+	t.Parallel()
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -282,6 +291,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 }
 
 func TestACancelledWriteStops(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	dir := t.TempDir()
@@ -294,6 +304,7 @@ func TestACancelledWriteStops(t *testing.T) {
 }
 
 func TestCheckSeesWhatIsUnfair(t *testing.T) {
+	t.Parallel()
 	o := small("island-hop", 5)
 	dir, truth := write(t, o)
 	truth.Campaigns[0].Infrastructure = nil
@@ -319,6 +330,7 @@ func TestCheckSeesWhatIsUnfair(t *testing.T) {
 }
 
 func TestFilesAreInOrderOfTime(t *testing.T) {
+	t.Parallel()
 	dir, _ := write(t, small("island-hop", 8))
 	for name, b := range tree(t, dir) {
 		if !strings.HasSuffix(name, "/conn.log") {
@@ -339,6 +351,7 @@ func TestFilesAreInOrderOfTime(t *testing.T) {
 }
 
 func TestStartIsKept(t *testing.T) {
+	t.Parallel()
 	o := small("false-alarm", 1)
 	o.Start = time.Date(2027, 5, 4, 13, 0, 0, 0, time.FixedZone("x", 3600))
 	dir, _ := write(t, o)
