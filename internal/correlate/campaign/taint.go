@@ -36,7 +36,6 @@ func (g *group) taint() {
 	}
 	for range 8 { // chains of sittings are short; the bound keeps odd data from looping long
 		n := len(g.tainted)
-		g.sittings(all)
 		g.fromHosts(all)
 		g.stolenAccounts(all)
 		for _, s := range all {
@@ -118,68 +117,91 @@ func (g *group) learnAccounts() {
 	}
 }
 
-// sittings follows an account from a tainted session to the sessions it opens elsewhere right before or after,
-// from the same device and address.
-func (g *group) sittings(all []*hop.Session) {
-	var from []*hop.Session
-	for _, s := range g.tainted {
-		if s.Kind == hop.KindVPN && s.User != "" && s.Partner == g.partner {
-			from = append(from, s)
-		}
-	}
-	slices.SortFunc(from, func(a, b *hop.Session) int { return strings.Compare(a.ID, b.ID) })
-	for _, s := range all {
-		if s.Kind != hop.KindVPN || g.tainted[s.ID] != nil || s.Partner != g.partner {
-			continue
-		}
-		for _, t := range from {
-			if s.User == t.User && s.Public == t.Public && (s.Origin == t.Origin && s.Origin != "") &&
-				hop.Overlaps(s.Start, s.End, t.Start, t.End, SittingGap) {
-				g.mark(s, "the same sitting of "+s.User+" as "+t.ID)
-				break
-			}
-		}
-	}
+// control is a span in which a foreign tool had a host of the partner in hand.
+type control struct {
+	host     string
+	from, to time.Time
+	id       string
 }
 
-// fromHosts follows the intruder from a host of the partner that a foreign tool controls to the sessions that
-// leave this host for clients meanwhile. Where the intruder's accounts are known, others' sessions are left out:
-// a jump host is shared.
-func (g *group) fromHosts(all []*hop.Session) {
-	if g.home == "" {
-		return
-	}
-	type control struct {
-		host     string
-		from, to time.Time
-		id       string
-	}
-	var controls []control
+// controls returns the spans, and the addresses of the hosts, those from which the
+// tool's relay was spoken to, and since when.
+func (g *group) controls() (spans []control, addrs map[string]time.Time) {
+	addrs = map[string]time.Time{}
 	for _, s := range g.tainted {
 		if s.Kind != hop.KindRMM || s.Tenant != g.home || s.Instance == "" || !g.infra["rmm-instance\x00"+s.Instance] {
 			continue
 		}
 		for _, a := range s.Acts {
 			if a.Target != "" && a.Kind != "install" {
-				controls = append(controls, control{a.Target, s.Start, s.End, s.ID})
+				spans = append(spans, control{a.Target, s.Start, s.End, s.ID})
 				break
 			}
 		}
 	}
-	slices.SortFunc(controls, func(a, b control) int { return strings.Compare(a.id, b.id) })
-	known := len(g.accounts) > 0
-	for _, s := range all {
-		if s.Tenant == g.home || s.Partner != g.partner || g.tainted[s.ID] != nil || s.Origin == "" || s.Out {
+	slices.SortFunc(spans, func(a, b control) int { return strings.Compare(a.id, b.id) })
+	for _, f := range g.findings {
+		if f.Detector != "remotetool" || f.Tenant != g.home {
 			continue
 		}
-		if known && !g.accounts[s.User] {
-			continue
-		}
-		for _, c := range controls {
-			if s.Origin == c.host && hop.Overlaps(s.Start, s.End, c.from, c.to, RMMSlack) {
-				g.mark(s, "it left "+c.host+" while a foreign tool controlled that host")
-				break
+		for _, e := range f.Entities { // who spoke to the relay; the first time of each is not kept, the finding's is
+			if _, ok := addrs[e.Value]; e.Type == ocsf.EntityIP && e.Role == ocsf.RoleTarget && !ok {
+				addrs[e.Value] = f.Time
 			}
+		}
+	}
+	return spans, addrs
+}
+
+// fromHosts follows the intruder from a host of the partner that a foreign tool controls to the sessions that
+// leave this host for clients meanwhile: by VPN, where the client's logs name the device, and by the partner's
+// own remote tool, where its audit names the operator's address. Where the intruder's accounts are known,
+// others' VPN sessions are left out: a jump host is shared.
+func (g *group) fromHosts(all []*hop.Session) {
+	if g.home == "" {
+		return
+	}
+	spans, addrs := g.controls()
+	known := len(g.accounts) > 0
+	victims := g.victims()
+	for _, s := range all {
+		if s.Partner != g.partner || g.tainted[s.ID] != nil {
+			continue
+		}
+		if since := addrs[s.Addr.String()]; s.Out && s.Tenant == g.home && !since.IsZero() && !s.Start.Before(since) &&
+			slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) }) {
+			g.mark(s, "an account that the intruder has, at "+s.Addr.String()+", a host that he has too")
+			g.otherSide(s, all)
+			continue
+		}
+		for _, c := range spans {
+			if !hop.Overlaps(s.Start, s.End, c.from, c.to, RMMSlack) {
+				continue
+			}
+			switch {
+			case s.Out && s.Tenant == g.home && !addrs[s.Addr.String()].IsZero():
+				g.mark(s, "its operator sat at "+s.Addr.String()+" while a foreign tool controlled that host")
+				g.otherSide(s, all)
+			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]):
+				g.mark(s, "it left "+c.host+" while a foreign tool controlled that host")
+			}
+		}
+	}
+}
+
+// otherSide finds the client's record of a remote-tool session that the partner's audit knows: the same host at
+// the same time.
+func (g *group) otherSide(out *hop.Session, all []*hop.Session) {
+	t := g.in.Model.Trust(out.Trust)
+	if t == nil || len(out.Acts) == 0 {
+		return
+	}
+	for _, s := range all {
+		if s.Kind != hop.KindRMM || s.Tenant != t.Tenant || s.Tool != out.Tool || !hop.Overlaps(s.Start, s.End, out.Start, out.End, time.Minute) {
+			continue
+		}
+		if slices.ContainsFunc(s.Acts, func(a hop.Act) bool { return a.Target == out.Acts[0].Target }) {
+			g.mark(s, "the partner's audit shows the same session, "+out.ID)
 		}
 	}
 }

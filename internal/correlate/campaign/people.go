@@ -1,0 +1,69 @@
+package campaign
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// victims are the people of the partner's house whose accounts or hosts the intruder has: who followed a message,
+// who writes the intruder's mail, whose account was guessed.
+func (g *group) victims() []string {
+	seen := map[string]bool{}
+	var out []string
+	add := func(name string) {
+		local, _, _ := strings.Cut(strings.ToLower(name), "@")
+		if local != "" && !seen[local] {
+			seen[local] = true
+			out = append(out, local)
+		}
+	}
+	for _, who := range g.followed {
+		add(who)
+	}
+	for _, f := range g.findings {
+		for _, ev := range f.Evidence {
+			if m := ev.Event.Mail; m != nil && f.Partner == g.partner && g.partner != "" && f.Tenant != g.home {
+				add(m.From)
+			}
+		}
+		if f.Tenant != g.home || f.Outcome != ocsf.OutcomeSucceeded {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser && strings.Contains(e.Value, "@") {
+				add(e.Value)
+			}
+		}
+	}
+	return out
+}
+
+// samePerson reports whether a technician's display name and an account name belong to one person: the longest
+// part of the name stands in the account, and what is left of the account are initials of, or another part of,
+// the name. "Hanna Moser" is moserh, h.moser and hanna.moser, and not moserk.
+func samePerson(display, account string) bool {
+	parts := strings.FieldsFunc(strings.ToLower(display), func(r rune) bool { return !unicode.IsLetter(r) })
+	account = strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return r
+		}
+		return -1
+	}, strings.ToLower(account))
+	for i, p := range parts {
+		if len(p) < 3 || !strings.Contains(account, p) {
+			continue
+		}
+		rest := strings.Replace(account, p, "", 1)
+		if rest == "" {
+			return len(parts) == 1
+		}
+		for j, q := range parts {
+			if i != j && (rest == q || strings.HasPrefix(q, rest)) {
+				return true
+			}
+		}
+	}
+	return false
+}
