@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -25,38 +26,68 @@ func contactName(e *ocsf.Event) string {
 	return h
 }
 
+// sign is why a name that an event asks for matters.
+type sign struct {
+	rule, title, why string
+	technique        ocsf.Technique
+	severity         ocsf.Severity
+	confidence       int
+	apex             string
+}
+
+// touched says why a name matters: it carries a declared domain under a foreign apex, or a high finding of the last
+// days in the same tenant's mail leads there.
+func (d *Detector) touched(e *ocsf.Event, host string) (sign, bool) {
+	if declared, apex, ok := d.names.underApex(host); ok {
+		return sign{rule: "phish/victim-domain-contact", title: "Contact with a known organisation's domain under a foreign apex", technique: "T1566.002",
+			severity: ocsf.SeverityHigh, confidence: 85, apex: apex,
+			why: fmt.Sprintf("carries %s as labels under %s, a domain that nobody declared: a link of that kind was followed", declared, apex)}, true
+	}
+	s := d.state.Mail[e.Tenant]
+	if s == nil || len(s.Lures) == 0 || host == "" {
+		return sign{}, false
+	}
+	for _, name := range [...]string{host, apexOf(host)} {
+		at, ok := s.Lures[name]
+		if age := e.Time.Unix() - at; ok && age >= 0 && age < int64(flaggedFor/time.Second) {
+			return sign{rule: "phish/link-followed", title: "A link of a phishing mail was followed", technique: "T1204.001", severity: ocsf.SeverityMedium, confidence: 70, apex: name,
+				why: fmt.Sprintf("is where a phishing mail of %s leads", time.Unix(at, 0).UTC().Format("2 January 15:04 UTC"))}, true
+		}
+	}
+	return sign{}, false
+}
+
 // contact looks at one DNS query, TLS name or HTTP host. One finding a tenant, source and apex within a day; an HTTP
 // POST to such a name means that something was given away there.
 func (d *Detector) contact(e *ocsf.Event, emit detect.Emit) {
 	host := contactName(e)
-	declared, apex, ok := d.names.underApex(host)
+	c, ok := d.touched(e, host)
 	if !ok {
 		return
 	}
 	src := sourceOf(e)
-	key := string(e.Tenant) + "\x00" + src + "\x00" + apex
+	key := string(e.Tenant) + "\x00" + src + "\x00" + c.apex
 	o := d.state.Contacts[key]
 	if o == nil || e.Time.Sub(o.Since) > openFor {
-		f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: "phish", Rule: "phish/victim-domain-contact",
-			Title: "Contact with a known organisation's domain under a foreign apex", Technique: "T1566.002", Severity: ocsf.SeverityHigh, Confidence: 85,
-			Outcome: ocsf.OutcomeAttempted}
+		f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: "phish", Rule: c.rule, Title: c.title, Technique: c.technique,
+			Severity: c.severity, Confidence: c.confidence, Outcome: ocsf.OutcomeAttempted}
 		if d.model != nil {
 			f.Snapshot = d.model.Version
 		}
 		if f.Layer == "" {
 			f.Layer = tenant.LayerNetwork
 		}
-		f.Reason = fmt.Sprintf("%s asked for %s, which carries %s as labels under %s, a domain that nobody declared: a link of that kind was followed.", src, host, declared, apex)
-		f.Identify(e.Time.UTC().Truncate(openFor), src, apex)
+		f.Reason = fmt.Sprintf("%s asked for %s, which %s.", src, host, c.why)
+		f.Identify(e.Time.UTC().Truncate(openFor), src, c.apex)
 		o = &open{Since: e.Time, Finding: (*finding)(f)}
 		d.open(d.state.Contacts, key, o)
 	}
 	f := (*ocsf.Finding)(o.Finding)
 	before := *f
 	f.AddEvidence(e)
-	d.contactEntities(f, e, host, apex)
+	d.contactEntities(f, e, host, c.apex)
 	if posts(e) && f.Outcome != ocsf.OutcomeSucceeded {
-		f.Outcome, f.Confidence = ocsf.OutcomeSucceeded, 90
+		f.Outcome, f.Confidence, f.Severity = ocsf.OutcomeSucceeded, 90, ocsf.SeverityHigh
 		f.Reason += fmt.Sprintf(" Something was sent there by HTTP POST at %s: take a password as given away.", e.Time.UTC().Format("15:04:05"))
 	}
 	if before.Count < ocsf.MaxEvidence || before.Outcome != f.Outcome || f.Count%100 == 0 {
@@ -126,11 +157,11 @@ func (d *Detector) explainContact(e *ocsf.Event) []string {
 	if host == "" {
 		return nil
 	}
-	if declared, apex, ok := d.names.underApex(host); ok {
-		return []string{fmt.Sprintf("%s carries the declared domain %s under %s, which nobody declared", host, declared, apex)}
+	if c, ok := d.touched(e, host); ok {
+		return []string{host + " " + c.why}
 	}
 	if d.names.declared(host) {
 		return []string{host + " is declared"}
 	}
-	return []string{host + " carries no declared domain as labels"}
+	return []string{host + " carries no declared domain as labels, and no phishing mail of the last days leads there"}
 }

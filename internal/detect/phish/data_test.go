@@ -208,6 +208,9 @@ func TestDataPhish(t *testing.T) {
 	if counts["high"] > 0 {
 		t.Errorf("%d high findings where nobody is declared", counts["high"])
 	}
+	if counts["medium"] < 180 { // 247 measured; most of the corpus is consumer advertising, which is not what this looks for
+		t.Errorf("%d at medium, want at least 180", counts["medium"])
+	}
 }
 
 // TestDataAtlas: one partner's real mail and lures in it, all with SPF, DKIM and DMARC pass.
@@ -265,6 +268,11 @@ func TestDataAtlas(t *testing.T) {
 	t.Logf("cases %d: lures %d of %d at medium or above (%d high), clean %d of %d, history %d", len(events), caught, lures, high, alarms, clean, early)
 	if len(events) == 0 {
 		t.Fatal("no cases")
+	}
+	// 44 of 46, 0 of 152 and 1 of 368 measured; the word lists were widened after reading this set, so the floors
+	// leave room and say nothing of another partner's mail.
+	if caught < 39 || alarms > 2 || early > 3 {
+		t.Errorf("%d lures caught, %d and %d false alarms; want at least 39, at most 2 and 3", caught, alarms, early)
 	}
 }
 
@@ -326,6 +334,9 @@ func TestDataQuiet(t *testing.T) {
 	if counts["high"] > 0 {
 		t.Errorf("%d high findings at a quiet provider", counts["high"])
 	}
+	if counts["medium"] > 5 {
+		t.Errorf("%d medium findings, want at most the five phishing mails", counts["medium"])
+	}
 }
 
 func severities(found map[string]*ocsf.Finding) map[string]int {
@@ -345,4 +356,26 @@ func logWorst(t *testing.T, found map[string]*ocsf.Finding, from ocsf.Severity) 
 			t.Logf("%s %s %s %s", n, f.Severity, f.Rule, f.Reason)
 		}
 	}
+}
+
+// BenchmarkCorpus decodes and scores real mail, phishing and legitimate.
+func BenchmarkCorpus(b *testing.B) {
+	dir := dataDir(b, "mail")
+	var raws [][]byte
+	size := 0
+	for _, name := range []string{"phish.tar.zst", "ham-modern.tar.zst"} {
+		untar(b, filepath.Join(dir, name), func(_ string, raw []byte) { raws, size = append(raws, raw), size+len(raw) })
+	}
+	d := New(detect.Context{Model: testModel()})
+	b.SetBytes(int64(size / len(raws)))
+	b.ResetTimer()
+	i := 0
+	for b.Loop() {
+		if e, reason := mail.Message(raws[i%len(raws)]); reason == "" {
+			e.Tenant = "alder"
+			d.Process(e, func(*ocsf.Finding) {})
+		}
+		i++
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }

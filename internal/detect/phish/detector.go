@@ -1,7 +1,8 @@
 // Package phish finds phishing that uses the names, the mail and the trust of organisations we know: island hopping
 // begins with it and moves on by it. Mail events go in; out comes one finding a message, with points and a plain
-// sentence for each reason. DNS, TLS and HTTP events are looked at for one thing: a declared domain as labels under
-// a foreign apex, which means that somebody followed such a link.
+// sentence for each reason. DNS, TLS and HTTP events are looked at for two things: a declared domain as labels under
+// a foreign apex, and a place that a high finding in the same tenant's mail leads to. Either means that somebody
+// followed the link.
 //
 // The detector learns in event time what mail each organisation sends to each tenant (links, pairs, programs,
 // accounts) and compares authenticated mail with that; content alone cannot see one bad sentence in a good thread.

@@ -102,12 +102,13 @@ type mailState struct {
 	Orgs    map[string]*habit
 	Sites   map[string]*place
 	People  map[string]string // display name → organisation's key
+	Lures   memory            // hosts and apexes that high findings of the last days lead to
 	Flagged memory            // apexes of earlier findings, not learned for a while
 	Domains map[string]*place // sender domains
 }
 
 func newMailState() *mailState {
-	return &mailState{Orgs: map[string]*habit{}, Sites: map[string]*place{}, People: map[string]string{}, Flagged: memory{}, Domains: map[string]*place{}}
+	return &mailState{Orgs: map[string]*habit{}, Sites: map[string]*place{}, People: map[string]string{}, Lures: memory{}, Flagged: memory{}, Domains: map[string]*place{}}
 }
 
 func (s *mailState) org(key string) *habit {
@@ -173,6 +174,9 @@ func (d *Detector) learn(s *mailState, x *message, v *verdict) {
 	if flagged {
 		for _, r := range v.reasons {
 			s.Flagged.touch(r.apex, t, flaggedBound)
+			if v.severity >= ocsf.SeverityHigh && !d.names.declared(r.apex) && !commonSites[r.apex] && !shorteners[r.apex] {
+				s.Lures.touch(r.apex, t, flaggedBound)
+			}
 		}
 	}
 	for _, l := range x.links {

@@ -13,6 +13,7 @@ type likeness struct {
 	how      string // plain words
 	strong   bool   // hardly by chance
 	added    bool   // by an added word
+	chance   bool   // as likely by chance: short names, two letters
 }
 
 // lookalike compares a registered domain with the domains of the given organisations. It knows characters that look
@@ -92,7 +93,7 @@ func compare(shown, skel, tld string, m *mark) (likeness, bool) {
 		case dist == 2 && len(flatOwn) >= 9:
 			return likeness{how: "two letters different", strong: true}, true
 		case dist == 1, dist == 2 && flat[0] == flatOwn[0]:
-			return likeness{how: "nearly the same letters"}, true
+			return likeness{how: "nearly the same letters", chance: true}, true
 		}
 	}
 	return likeness{}, false

@@ -303,6 +303,30 @@ func TestContact(t *testing.T) {
 	}
 }
 
+func TestLinkFollowed(t *testing.T) {
+	d := newTest()
+	findings(d, usualMail("alder", "alderbrook.com")...)
+	lure := mailTo("alder", "ana@marrowstone-it.com", "joe@alderbrook.com", "Re: Wiki", "please log in with your company account by tonight: https://wiki.papertrial.example/p", at(later))
+	if f := findings(d, lure); len(f) != 1 || f[0].Severity != ocsf.SeverityHigh {
+		t.Fatalf("%+v", f)
+	}
+	visit := func(host string, after time.Duration, method string) *ocsf.Event {
+		return &ocsf.Event{Time: later.Add(after), Tenant: "alder", Class: ocsf.ClassHTTPActivity, Src: ocsf.Endpoint{IP: netip.MustParseAddr("10.1.1.7")}, Dst: ocsf.Endpoint{Domain: host}, Activity: method}
+	}
+	got := findings(d, visit("wiki.papertrail.example", time.Hour, "post"), visit("wiki.papertrial.example", time.Hour, "get"), visit("wiki.papertrial.example", 2*time.Hour, "post"))
+	if len(got) != 1 || got[0].Rule != "phish/link-followed" || got[0].Outcome != ocsf.OutcomeSucceeded || got[0].Severity != ocsf.SeverityHigh || got[0].Count != 2 {
+		t.Fatalf("%+v", got)
+	}
+	if got := findings(d, visit("wiki.papertrial.example", 30*24*time.Hour, "get")); len(got) != 0 {
+		t.Errorf("after a month: %s", got[0].Reason)
+	}
+	other := visit("wiki.papertrial.example", time.Hour, "get")
+	other.Tenant = "birch"
+	if got := findings(d, other); len(got) != 0 {
+		t.Errorf("at a tenant that got no mail: %s", got[0].Reason)
+	}
+}
+
 func TestLookalike(t *testing.T) {
 	n := newNames(testModel())
 	tests := map[string]string{ // apex → what it is said to be
@@ -382,7 +406,7 @@ func TestRestoreGoesOn(t *testing.T) {
 
 func TestRestoreRefusesWhatIsBroken(t *testing.T) {
 	for name, s := range map[string]string{"not JSON": "x", "empty": "{}", "null tenant": `{"Mail":{"a":null},"Open":{},"Fan":{},"Contacts":{}}`, "null finding": `{"Mail":{},"Open":{"a":{}},"Fan":{},"Contacts":{}}`,
-		"null habit": `{"Mail":{"a":{"Orgs":{"o":null},"Sites":{},"People":{},"Flagged":{},"Domains":{}}},"Open":{},"Fan":{},"Contacts":{}}`} {
+		"null habit": `{"Mail":{"a":{"Orgs":{"o":null},"Sites":{},"People":{},"Flagged":{},"Lures":{},"Domains":{}}},"Open":{},"Fan":{},"Contacts":{}}`} {
 		if err := newTest().Restore([]byte(s)); err == nil && name != "empty" {
 			t.Errorf("%s: restored", name)
 		}

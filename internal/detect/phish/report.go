@@ -67,7 +67,7 @@ func (d *Detector) fanOut(x *message, v *verdict, emit detect.Emit) {
 		c.Tenants = append(c.Tenants, x.e.Tenant)
 	}
 	if len(c.Tenants) < fanTenants {
-		if len(c.Keys) < maxClusterLen {
+		if len(c.Keys) < maxClusterLen && !slices.Contains(c.Keys, x.key()) {
 			c.Keys = append(c.Keys, x.key())
 		}
 		return
@@ -134,6 +134,9 @@ func (d *Detector) report(x *message, v *verdict, emit detect.Emit) {
 		}
 		f.AddEvidence(e)
 		f.AddEntity(ocsf.EntityMailbox, e.User.Name, ocsf.RoleTarget)
+		if v.points > o.Points { // a copy may tell more than the first did
+			o.Points, f.Severity, f.Reason = v.points, v.severity, sentenceOf(m, v)
+		}
 		emit(clone(f))
 		return
 	}
@@ -241,7 +244,7 @@ func (s *state) complete() error {
 		return errors.New("a part of the state is missing")
 	}
 	for id, m := range s.Mail {
-		if m == nil || m.Orgs == nil || m.Sites == nil || m.People == nil || m.Flagged == nil || m.Domains == nil {
+		if m == nil || m.Orgs == nil || m.Sites == nil || m.People == nil || m.Flagged == nil || m.Lures == nil || m.Domains == nil {
 			return fmt.Errorf("the state of tenant %s is incomplete", id)
 		}
 		for key, h := range m.Orgs {

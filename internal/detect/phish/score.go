@@ -50,13 +50,17 @@ func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
 		if !ok {
 			return
 		}
-		if !l.strong {
+		kind := kindLookalike
+		switch {
+		case l.chance:
+			kind, alike = kindContext, alike/5
+		case !l.strong:
 			alike /= 2
 		}
 		if known {
 			alike = min(alike/3, 15)
 		}
-		v.add(reason{class: "alike", kind: kindLookalike, points: alike, targeted: l.strong && !known, apex: apex,
+		v.add(reason{class: "alike", kind: kind, points: alike, targeted: l.strong && !known, apex: apex,
 			text: fmt.Sprintf("%s %s resembles %s: %s", what, apex, l.declared, l.how)})
 	}
 	m := x.e.Mail

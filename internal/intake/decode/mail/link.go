@@ -14,6 +14,13 @@ import (
 
 // link keeps one hyperlink. The same target is kept once; the text of the first that has one is kept with it.
 func (b *body) link(u, text string) {
+	if len(b.mail.Links) >= MaxLinks {
+		b.traits["links.more"] = "yes"
+		return
+	}
+	if i, ok := b.links[u]; ok && b.mail.Links[i].Text != "" {
+		return
+	}
 	u = cleanURL(u)
 	if u == "" {
 		return
@@ -27,10 +34,6 @@ func (b *body) link(u, text string) {
 		if l := &b.mail.Links[i]; l.Text == "" {
 			l.Text = text
 		}
-		return
-	}
-	if len(b.mail.Links) >= MaxLinks {
-		b.traits["links.more"] = "yes"
 		return
 	}
 	b.links[u] = len(b.mail.Links)
