@@ -188,14 +188,14 @@ func TestXSSBrowserPageWorks(t *testing.T) {
 	// Export says how many rows it has of how many.
 	b.do(chromedp.Navigate(page))
 	b.do(chromedp.Evaluate[chromedp.Void](`(() => { HTMLAnchorElement.prototype.click = function () { window.saved = this.download };
-		const make = URL.createObjectURL; URL.createObjectURL = (x) => { x.text().then((t) => { window.csv = t }); return make.call(URL, x) } })()`))
+		const make = URL.createObjectURL; URL.createObjectURL = (x) => { x.text().then((t) => { window.exported = t }); return make.call(URL, x) } })()`))
 	b.do(chromedp.Click(chromedp.CSS("#csv")))
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool]("window.csv !== undefined")); err != nil {
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool]("window.exported !== undefined")); err != nil {
 		t.Fatal(err)
 	}
 	b.want("window.saved", "findings-57-of-60-partial.csv")
-	b.want(`window.csv.trim().split("\r\n").length`, "58")
-	if strings.Contains(b.eval("window.csv"), "\n=") || strings.Contains(b.eval("window.csv"), ",=") {
+	b.want(`window.exported.trim().split("\r\n").length`, "58")
+	if strings.Contains(b.eval("window.exported"), "\n=") || strings.Contains(b.eval("window.exported"), ",=") {
 		t.Error("the export holds a formula")
 	}
 
