@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/breakwater-project/breakwater/internal/intake/attribute"
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -113,10 +112,9 @@ func (x *Explanation) find(ctx context.Context, p *pipeline, file string) error 
 // follow runs everything that was read and keeps what became of the record's events.
 func (x *Explanation) follow(p *pipeline) error {
 	p.sessions.Seal()
-	a := attribute.New(p.setup.Model, p.sessions)
 	x.Events = nil
 	err := p.sorter.Merge(func(e *ocsf.Event) error {
-		a.Attribute(e)
+		p.attributor.Attribute(e)
 		p.graph.Add(e)
 		if e.Raw.File == x.File && e.Raw.Record == x.Record {
 			x.Events = append(x.Events, e)

@@ -26,14 +26,15 @@ import (
 
 // pipeline is one run over a set of files.
 type pipeline struct {
-	setup     *Setup
-	sorter    *order.Sorter
-	sessions  *attribute.Sessions
-	telemetry *campaign.Telemetry
-	graph     *hop.Graph
-	engine    *detect.Engine
-	unparsed  *unparsed
-	input     campaign.Input
+	setup      *Setup
+	sorter     *order.Sorter
+	sessions   *attribute.Sessions
+	attributor *attribute.Attributor
+	telemetry  *campaign.Telemetry
+	graph      *hop.Graph
+	engine     *detect.Engine
+	unparsed   *unparsed
+	input      campaign.Input
 }
 
 func newPipeline(s *Setup) (*pipeline, error) {
@@ -41,15 +42,17 @@ func newPipeline(s *Setup) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	sessions := attribute.NewSessions()
 	return &pipeline{
-		setup:     s,
-		sorter:    order.NewSorter(s.TempDir, s.SortBudget),
-		sessions:  attribute.NewSessions(),
-		telemetry: campaign.NewTelemetry(),
-		graph:     hop.NewGraph(),
-		engine:    detect.NewEngine(s.Model.Version, detectors...),
-		unparsed:  newUnparsed(),
-		input:     campaign.Input{Snapshot: s.Model.Version},
+		setup:      s,
+		sorter:     order.NewSorter(s.TempDir, s.SortBudget),
+		sessions:   sessions,
+		attributor: attribute.New(s.Model, sessions),
+		telemetry:  campaign.NewTelemetry(),
+		graph:      hop.NewGraph(),
+		engine:     detect.NewEngine(s.Model.Version, detectors...),
+		unparsed:   newUnparsed(),
+		input:      campaign.Input{Snapshot: s.Model.Version},
 	}, nil
 }
 
@@ -131,7 +134,7 @@ func (s *fileSink) Event(e *ocsf.Event, record int64, raw []byte) {
 		return
 	}
 	order.Identify(e, raw)
-	s.p.sessions.Learn(e)
+	s.p.attributor.Learn(e)
 	s.p.input.Events++
 	if err := s.p.sorter.Add(e); err != nil && s.err == nil {
 		s.err = err
@@ -144,7 +147,6 @@ func (s *fileSink) Bad(_ int64, reason string, _ []byte) { s.p.unparsed.add(s.fi
 // conclude is the second half: events in event time through attribution and detection into the answer.
 func (p *pipeline) conclude(ctx context.Context) (*campaign.Result, error) {
 	p.sessions.Seal()
-	a := attribute.New(p.setup.Model, p.sessions)
 	var n int64
 	err := p.sorter.Merge(func(e *ocsf.Event) error {
 		if n++; n%4096 == 0 && ctx.Err() != nil {
@@ -154,7 +156,7 @@ func (p *pipeline) conclude(ctx context.Context) (*campaign.Result, error) {
 			p.input.From = e.Time
 		}
 		p.input.To = e.Time
-		a.Attribute(e)
+		p.attributor.Attribute(e)
 		p.telemetry.Add(e)
 		p.graph.Add(e)
 		p.engine.Process(e)

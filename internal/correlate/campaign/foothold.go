@@ -24,6 +24,9 @@ func (g *group) foothold(c *Campaign) Foothold {
 			home = append(home, f)
 		}
 	}
+	if f, ok := g.lentAccount(home); ok {
+		return f
+	}
 	if len(home) > 0 {
 		return g.first(home)
 	}
@@ -31,6 +34,33 @@ func (g *group) foothold(c *Campaign) Foothold {
 		return g.first(g.findings)
 	}
 	return g.traceRequest()
+}
+
+// lentAccount answers with a trace request where the first of the partner's accounts that the intruder has belongs
+// to people of yet another organisation, who come into the partner's house by a trust of their own, and nothing
+// in the house shows how it was lost.
+func (g *group) lentAccount(home []*ocsf.Finding) (Foothold, bool) {
+	if g.home == "" {
+		return Foothold{}, false
+	}
+	victims := g.victims()
+	var first *ocsf.Finding
+	for _, f := range g.in.Findings {
+		if f.Tenant != g.home || f.Partner == "" || f.Partner == g.partner || f.Suppressed != nil || len(f.Evidence) == 0 {
+			continue
+		}
+		local, _, _ := strings.Cut(strings.ToLower(f.Evidence[0].Event.User.Name), "@")
+		if f.Rule == "firstcontact/source" && slices.Contains(victims, local) && (first == nil || f.Time.Before(first.Time)) {
+			first = f
+		}
+	}
+	if first == nil || (len(home) > 0 && home[0].Time.Before(first.Time.Add(-AskBefore))) {
+		return Foothold{}, false
+	}
+	e := first.Evidence[0].Event
+	out := Foothold{Ask: string(first.Partner), For: fmt.Sprintf("account %s, address %s", e.User.Name, e.Src.IP), From: first.Time.Add(-AskBefore).UTC(), To: first.End.UTC()}
+	out.Reason = fmt.Sprintf("%s is an account of people of %s, who come in by %s; nothing in our telemetry shows how it was lost", e.User.Name, first.Partner, first.Trust)
+	return out, true
 }
 
 // first picks the foothold from findings of one house: a message that its recipient followed, else what got in

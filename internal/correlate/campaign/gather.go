@@ -382,6 +382,8 @@ func (g *group) qualifies() bool {
 		return true
 	case g.partner != "" && clients >= 2 && len(medium) > 0 && g.foreignAddress():
 		return true // the partner's account, from an address of the intruder's, at several clients
+	case g.partner != "" && g.sameReader() >= 2:
+		return true // one account of the partner reads many people's mail at several clients
 	case len(high) >= 2 && g.partner != "" && g.closeInTime():
 		return true // common partner and time alone
 	case len(medium) == 1 && g.partner != "" && len(high) == 1:
@@ -390,6 +392,29 @@ func (g *group) qualifies() bool {
 		}
 	}
 	return false
+}
+
+// sameReader returns at how many clients one account of the partner opened many people's mail or files.
+func (g *group) sameReader() int {
+	at := map[string]map[tenant.ID]bool{}
+	most := 0
+	for _, f := range g.findings {
+		if f.Rule != "fanout/mailboxes" || !seeds(f) || f.Partner != g.partner {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role != ocsf.RoleActor {
+				continue
+			}
+			who := canonical(g.names, e.Value)
+			if at[who] == nil {
+				at[who] = map[tenant.ID]bool{}
+			}
+			at[who][f.Tenant] = true
+			most = max(most, len(at[who]))
+		}
+	}
+	return most
 }
 
 // foreignAddress reports whether a finding on the partner's path rests on an address that is neither declared nor

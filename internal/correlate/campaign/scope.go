@@ -249,8 +249,11 @@ func (g *group) reach(o *TenantOutcome, held []Access, from, to time.Time) {
 	if o.Tenant == g.home {
 		o.Reason = "the partner's own house: nothing of the intruder was seen in its telemetry"
 		o.Outcome = Exposed
-		if !g.in.Telemetry.Sees(o.Tenant, from, to, tenant.Layers...) {
-			o.Outcome, o.Reason = Blind, "the partner's own house, and its telemetry is missing"
+		for _, a := range held {
+			if !g.in.Telemetry.Sees(o.Tenant, from, to, shows(a)...) {
+				o.Outcome, o.Reason = Blind, fmt.Sprintf("the partner's own house, and the telemetry that would show the use of %s %s is missing (%s)", a.Kind, a.Value, layerNames(shows(a)))
+				return
+			}
 		}
 		return
 	}

@@ -169,7 +169,7 @@ func (g *group) fromHosts(all []*hop.Session) {
 			continue
 		}
 		if since := addrs[s.Addr.String()]; s.Out && s.Tenant == g.home && !since.IsZero() && !s.Start.Before(since) &&
-			slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) }) {
+			slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) }) && !satThere(all, s, since) {
 			g.mark(s, "an account that the intruder has, at "+s.Addr.String()+", a host that he has too")
 			g.otherSide(s, all)
 			continue
@@ -187,6 +187,13 @@ func (g *group) fromHosts(all []*hop.Session) {
 			}
 		}
 	}
+}
+
+// satThere reports whether the operator worked from that address before the host fell.
+func satThere(all []*hop.Session, s *hop.Session, since time.Time) bool {
+	return slices.ContainsFunc(all, func(o *hop.Session) bool {
+		return o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Addr == s.Addr && o.Start.Before(since)
+	})
 }
 
 // otherSide finds the client's record of a remote-tool session that the partner's audit knows: the same host at
@@ -211,12 +218,14 @@ func (g *group) otherSide(out *hop.Session, all []*hop.Session) {
 func (g *group) stolenAccounts(all []*hop.Session) {
 	since := map[string]time.Time{}
 	for _, f := range g.findings {
-		if f.Tenant != g.home || f.Outcome != ocsf.OutcomeSucceeded || f.Detector != "fanout" {
+		sprayed := f.Tenant == g.home && f.Outcome == ocsf.OutcomeSucceeded && f.Detector == "fanout"
+		if !sprayed && f.Rule != "fanout/mailboxes" {
 			continue
 		}
 		for _, e := range f.Entities {
-			if e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser {
-				since[e.Value] = f.Time
+			who := canonical(g.names, e.Value)
+			if at, ok := since[who]; e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser && (!ok || f.Time.Before(at)) {
+				since[who] = f.Time
 			}
 		}
 	}

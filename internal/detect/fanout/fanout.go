@@ -51,11 +51,12 @@ type Detector struct {
 	actors  map[string]*actor
 	guesses map[tenant.ID]*guesses
 	readers map[string]*reader
+	doors   map[string]*doors
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}}
+	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}, doors: map[string]*doors{}}
 }
 
 // Name returns "fanout".
@@ -68,6 +69,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 			d.spread(k, e, emit)
 		}
 		d.mailboxes(e, emit)
+		d.logons(e, emit)
 	}
 	if guessable(e) {
 		d.spray(e, emit)
@@ -179,19 +181,20 @@ type snapshot struct {
 	Actors  map[string]*actor
 	Guesses map[tenant.ID]*guesses
 	Readers map[string]*reader
+	Doors   map[string]*doors
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers})
+	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers, d.doors})
 }
 
 // Restore takes what Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}, map[string]*reader{}}
+	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}, map[string]*reader{}, map[string]*doors{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.actors, d.guesses, d.readers = s.Actors, s.Guesses, s.Readers
+	d.actors, d.guesses, d.readers, d.doors = s.Actors, s.Guesses, s.Readers, s.Doors
 	return nil
 }

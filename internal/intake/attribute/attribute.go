@@ -144,6 +144,25 @@ func (a *Attributor) Attribute(e *ocsf.Event) {
 	}
 }
 
+// Learn takes what an event tells of who holds an address: a lease, or a partner's account that logs on from
+// an address outside the tenant's own networks. It is called before the sessions are sealed.
+func (a *Attributor) Learn(e *ocsf.Event) {
+	if e.Lease != nil {
+		a.sessions.Learn(e)
+		return
+	}
+	sp := a.tenants[e.Tenant]
+	if sp == nil || e.Cloud != nil || !e.Src.IP.IsPrivate() || e.User.Name == "" || sp.own.Contains(e.Src.IP) || e.Status == ocsf.StatusFailure {
+		return
+	}
+	if e.Class != ocsf.ClassAuthentication && e.Class != ocsf.ClassRDPActivity {
+		return
+	}
+	if t, _ := sp.account(e.User, e.Time); t != nil {
+		a.sessions.LearnLogon(e)
+	}
+}
+
 // Own reports whether addr lies in the tenant's declared networks.
 func (a *Attributor) Own(id tenant.ID, addr netip.Addr) bool {
 	sp := a.tenants[id]
@@ -156,7 +175,7 @@ func (a *Attributor) owner(e *ocsf.Event) {
 		return
 	}
 	if l := e.Lease; l != nil {
-		if x, ok := a.sessions.Holder(e.Tenant, l.Addr, e.Time); ok && l.Addr.IsValid() && x.Kind != "dhcp" {
+		if x, ok := a.sessions.Holder(e.Tenant, l.Addr, e.Time); ok && l.Addr.IsValid() && x.ID != "" && x.Kind != "dhcp" {
 			e.Session = x.ID
 		}
 		return
@@ -166,7 +185,7 @@ func (a *Attributor) owner(e *ocsf.Event) {
 	}
 	if l, ok := a.sessions.Holder(e.Tenant, e.Src.IP, e.Time); ok {
 		e.Owner, e.OwnerFrom, e.OwnerHost = l.Holder, l.Public, l.Device
-		if l.Kind != "dhcp" {
+		if l.Kind != "dhcp" && l.Kind != "logon" {
 			e.Session = l.ID
 		}
 	}

@@ -23,7 +23,9 @@ const sameStart = 2 * time.Minute
 type Sessions struct {
 	mu     sync.Mutex
 	marks  map[holderKey][]mark
+	logons map[holderKey][]mark // logons of partners' accounts from addresses that are not the tenant's own
 	sealed map[holderKey][]interval
+	shown  map[holderKey][]interval
 }
 
 type holderKey struct {
@@ -43,7 +45,9 @@ type interval struct {
 }
 
 // NewSessions returns an empty store.
-func NewSessions() *Sessions { return &Sessions{marks: map[holderKey][]mark{}} }
+func NewSessions() *Sessions {
+	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}}
+}
 
 // Learn takes the lease of an event, if it has one. It may be called by several goroutines.
 func (s *Sessions) Learn(e *ocsf.Event) {
@@ -56,11 +60,44 @@ func (s *Sessions) Learn(e *ocsf.Event) {
 	s.marks[k] = append(s.marks[k], mark{e.Time, e.ID, *e.Lease})
 }
 
+// Around is how long before its first and after its last logon an address is believed to be held by who logged
+// on from it, and how far apart two logons may lie.
+const Around = 30 * time.Minute
+
+// LearnLogon takes a logon of a partner's account from an address outside the tenant's own networks: where no
+// gateway's log names the holder of a pool address, who logs on from it does.
+func (s *Sessions) LearnLogon(e *ocsf.Event) {
+	k := holderKey{e.Tenant, e.Src.IP.Unmap()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logons[k] = append(s.logons[k], mark{e.Time, e.ID, ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host}})
+}
+
+// sealLogons joins logons of one account from one address into spans.
+func (s *Sessions) sealLogons() {
+	s.shown = make(map[holderKey][]interval, len(s.logons))
+	for k, marks := range s.logons {
+		slices.SortFunc(marks, func(a, b mark) int {
+			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.lease.Holder.Name, b.lease.Holder.Name), cmp.Compare(a.id.String(), b.id.String()))
+		})
+		var list []interval
+		for _, m := range marks {
+			if n := len(list); n > 0 && list[n-1].lease.Holder.Name == m.lease.Holder.Name && m.at.Sub(list[n-1].to) <= Around {
+				list[n-1].to = m.at.Add(Around)
+				continue
+			}
+			list = append(list, interval{from: m.at.Add(-Around), to: m.at.Add(Around), lease: m.lease})
+		}
+		s.shown[k] = list
+	}
+}
+
 // Seal turns what was learned into intervals. A session ends at its end record, at the next session on the
 // same address, or after MaxSession.
 func (s *Sessions) Seal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sealLogons()
 	s.sealed = make(map[holderKey][]interval, len(s.marks))
 	for k, marks := range s.marks {
 		slices.SortFunc(marks, func(a, b mark) int {
@@ -127,7 +164,14 @@ func merge(into *ocsf.Lease, l ocsf.Lease) {
 
 // Holder returns the lease of an address at a time.
 func (s *Sessions) Holder(id tenant.ID, addr netip.Addr, at time.Time) (ocsf.Lease, bool) {
-	list := s.sealed[holderKey{id, addr.Unmap()}]
+	k := holderKey{id, addr.Unmap()}
+	if l, ok := holder(s.sealed[k], at); ok {
+		return l, true
+	}
+	return holder(s.shown[k], at)
+}
+
+func holder(list []interval, at time.Time) (ocsf.Lease, bool) {
 	i, found := slices.BinarySearchFunc(list, at, func(x interval, t time.Time) int { return x.from.Compare(t) })
 	if !found {
 		i--
