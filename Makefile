@@ -56,8 +56,8 @@ bench: ## docs/benchmarks.md, measured on this machine
 fuzz: ## every fuzz target for FUZZ_TIME (10s)
 	tools/fuzz $(FUZZ_TIME)
 
-docs: ## what is generated in docs: the CLI reference
-	$(GO) test ./internal/cli -run '^TestReference$$' -count 1 -update
+docs: ## what is generated: the CLI reference, the sample in the README
+	$(GO) test ./internal/cli -run '^(TestReference|TestDemo)$$' -count 1 -update
 
 clean: ## remove what was built
 	rm -rf dist
