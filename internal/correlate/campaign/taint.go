@@ -169,8 +169,8 @@ func (g *group) fromHosts(all []*hop.Session) {
 			continue
 		}
 		if since := addrs[s.Addr.String()]; s.Out && s.Tenant == g.home && !since.IsZero() && !s.Start.Before(since) &&
-			slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) }) && !satThere(all, s, since) {
-			g.mark(s, "an account that the intruder has, at "+s.Addr.String()+", a host that he has too")
+			strangeSeat(all, s, since, slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) })) {
+			g.mark(s, "an operator who never sat there works from "+s.Addr.String()+", a host that the intruder has")
 			g.otherSide(s, all)
 			continue
 		}
@@ -179,7 +179,7 @@ func (g *group) fromHosts(all []*hop.Session) {
 				continue
 			}
 			switch {
-			case s.Out && s.Tenant == g.home && !addrs[s.Addr.String()].IsZero():
+			case s.Out && s.Tenant == g.home && len(victims) == 0 && !addrs[s.Addr.String()].IsZero():
 				g.mark(s, "its operator sat at "+s.Addr.String()+" while a foreign tool controlled that host")
 				g.otherSide(s, all)
 			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]):
@@ -189,11 +189,34 @@ func (g *group) fromHosts(all []*hop.Session) {
 	}
 }
 
-// satThere reports whether the operator worked from that address before the host fell.
-func satThere(all []*hop.Session, s *hop.Session, since time.Time) bool {
-	return slices.ContainsFunc(all, func(o *hop.Session) bool {
-		return o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Addr == s.Addr && o.Start.Before(since)
-	})
+// strangeSeat reports whether an operator works from a fallen host who did not before it fell. Somebody whose
+// usual seat is elsewhere, or whose account the intruder is known to have, does not move there by chance.
+func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim bool) bool {
+	elsewhere := 0
+	for _, o := range all {
+		if !o.Out || o.Tenant != s.Tenant || o.User != s.User || !o.Start.Before(since) {
+			continue
+		}
+		if o.Addr == s.Addr {
+			return false
+		}
+		elsewhere++
+	}
+	return victim || (elsewhere >= 2 && round(all, s) >= 2)
+}
+
+// round counts the hosts of one client that an operator visits within half an hour before and after a session:
+// support goes to the one host of its ticket.
+func round(all []*hop.Session, s *hop.Session) int {
+	hosts := map[string]bool{}
+	for _, o := range all {
+		if o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Trust == s.Trust && hop.Overlaps(s.Start, s.End, o.Start, o.End, 30*time.Minute) {
+			for _, a := range o.Acts {
+				hosts[a.Target] = true
+			}
+		}
+	}
+	return len(hosts)
 }
 
 // otherSide finds the client's record of a remote-tool session that the partner's audit knows: the same host at

@@ -29,7 +29,7 @@ type doors struct {
 
 // logons counts the hosts at which a partner's account or address fails to log on.
 func (d *Detector) logons(e *ocsf.Event, emit detect.Emit) {
-	if e.Class != ocsf.ClassAuthentication || e.Layer != tenant.LayerEndpoint || e.Status != ocsf.StatusFailure || e.Device == "" {
+	if e.Class != ocsf.ClassAuthentication || e.Layer != tenant.LayerEndpoint || e.Device == "" || e.Activity != "logon" {
 		return
 	}
 	who := strings.ToLower(e.User.Name)
@@ -38,6 +38,13 @@ func (d *Detector) logons(e *ocsf.Event, emit detect.Emit) {
 	}
 	id := string(e.Tenant) + "\x00" + string(e.Partner) + "\x00" + who
 	x := d.doors[id]
+	if e.Status != ocsf.StatusFailure {
+		if x != nil && e.Status == ocsf.StatusSuccess && x.Finding == nil {
+			// Who gets in where it failed before mistyped, or its first try went without a password.
+			x.Tried = slices.DeleteFunc(x.Tried, func(o opened) bool { return o.Owner == e.Device })
+		}
+		return
+	}
 	if x == nil {
 		if len(d.doors) >= MaxKeys {
 			return

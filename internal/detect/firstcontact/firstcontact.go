@@ -112,18 +112,17 @@ func (d *Detector) place(e *ocsf.Event, who string, from netip.Addr, emit detect
 		owner = "partner " + string(e.Partner)
 	}
 	net := network(from)
-	acc, group := d.habit(d.accounts, owner+"\x00"+who, e.Time), d.habit(d.partners, owner, e.Time)
-	if acc == nil || group == nil {
+	acc, group, house := d.habit(d.accounts, owner+"\x00"+who, e.Time), d.habit(d.partners, owner, e.Time), d.habit(d.partners, "house "+string(e.Tenant), e.Time)
+	if acc == nil || group == nil || house == nil {
 		return
 	}
-	last, known := acc.Places[net]
-	known = known && e.Time.Sub(last) < ForgetAfter
-	_, elsewhere := group.Places[net]
-	warm := acc.Count >= WarmEvents && e.Time.Sub(acc.First) >= WarmTime
-	groupWarm := group.Count >= WarmEvents && e.Time.Sub(group.First) >= WarmTime
+	known := acc.knows(net, e.Time) || group.knows(net, e.Time) || house.knows(net, e.Time)
+	warm := acc.warm(e.Time)
+	settled := group.warm(e.Time) || house.warm(e.Time)
 	acc.see(net, e.Time)
 	group.see(net, e.Time)
-	if known || elsewhere || !groupWarm || d.declared(e, from) {
+	house.see(net, e.Time)
+	if known || !settled || d.declared(e, from) {
 		return
 	}
 	d.reportPlace(e, who, from, warm, emit)
@@ -153,6 +152,17 @@ func (d *Detector) habit(m map[string]*habit, key string, at time.Time) *habit {
 		m[key] = h
 	}
 	return h
+}
+
+// knows reports whether the place was seen lately.
+func (h *habit) knows(place string, at time.Time) bool {
+	last, ok := h.Places[place]
+	return ok && at.Sub(last) < ForgetAfter
+}
+
+// warm reports whether enough was seen for a new place to mean something.
+func (h *habit) warm(at time.Time) bool {
+	return h.Count >= WarmEvents && at.Sub(h.First) >= WarmTime
 }
 
 func (h *habit) see(place string, at time.Time) {
