@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -233,6 +235,28 @@ func TestForbiddenSeesWhatItShould(t *testing.T) {
 	} {
 		if got := forbidden(c.from, c.to) == ""; got != c.may {
 			t.Errorf("%s may import %s: %v, want %v", c.from, c.to, got, c.may)
+		}
+	}
+}
+
+func TestEveryDependencyIsExplained(t *testing.T) {
+	page, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained []string
+	for _, m := range regexp.MustCompile("`([a-z0-9.-]+\\.[a-z]+/[^` ]+)`").FindAllSubmatch(page, -1) {
+		explained = append(explained, string(m[1]))
+	}
+	for _, p := range packages(t) {
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			host, _, _ := strings.Cut(imported, "/")
+			if _, ours := room(imported); ours || !strings.Contains(host, ".") {
+				continue
+			}
+			if !slices.ContainsFunc(explained, func(m string) bool { return imported == m || strings.HasPrefix(imported, m+"/") }) {
+				t.Errorf("%s imports %s, which docs/dependencies.md does not explain", p.ImportPath, imported)
+			}
 		}
 	}
 }
