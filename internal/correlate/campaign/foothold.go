@@ -44,6 +44,11 @@ func (g *group) lentAccount(home []*ocsf.Finding) (Foothold, bool) {
 		return Foothold{}, false
 	}
 	victims := g.victims()
+	for _, f := range home {
+		if f.Layer == tenant.LayerMail && targeted(f) && followedBy(f, g.followers(home)) {
+			return Foothold{}, false // a message that was followed explains the loss
+		}
+	}
 	var first *ocsf.Finding
 	for _, f := range g.in.Findings {
 		if f.Tenant != g.home || f.Partner == "" || f.Partner == g.partner || f.Suppressed != nil || len(f.Evidence) == 0 {

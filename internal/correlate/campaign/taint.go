@@ -66,7 +66,7 @@ func (g *group) mark(s *hop.Session, why string) {
 }
 
 // PhishFollow is how long after a message a recipient's sign-in from a new place is taken for its fruit.
-const PhishFollow = 7 * 24 * time.Hour
+const PhishFollow = 72 * time.Hour
 
 // followPhish takes the address from which somebody signed in as a recipient of the intruder's mail, from a
 // place that was new for the whole house, for the intruder's own, and with it all that comes from there.
@@ -83,8 +83,8 @@ func (g *group) followPhish() {
 		}
 	}
 	for _, f := range g.in.Findings {
-		if f.Rule != "firstcontact/source" || f.Partner != "" || f.Suppressed != nil {
-			continue
+		if f.Rule != "firstcontact/source" || f.Tenant != g.home || f.Suppressed != nil {
+			continue // people travel; only in the house where it began does a follower say so much
 		}
 		for _, ev := range f.Evidence {
 			at, ok := sent[strings.ToLower(ev.Event.User.Name)]
@@ -163,14 +163,23 @@ func (g *group) fromHosts(all []*hop.Session) {
 	}
 	spans, addrs := g.controls()
 	known := len(g.accounts) > 0
+	var entered time.Time // since when a foreign tool has been in the house
+	for _, c := range spans {
+		if entered.IsZero() || c.from.Before(entered) {
+			entered = c.from
+		}
+	}
 	victims := g.victims()
 	for _, s := range all {
 		if s.Partner != g.partner || g.tainted[s.ID] != nil {
 			continue
 		}
-		if since := addrs[s.Addr.String()]; s.Out && s.Tenant == g.home && !since.IsZero() && !s.Start.Before(since) &&
-			strangeSeat(all, s, since, slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) })) {
-			g.mark(s, "an operator who never sat there works from "+s.Addr.String()+", a host that the intruder has")
+		if s.Out && s.Tenant == g.home && !entered.IsZero() && !s.Start.Before(entered) {
+			victim := !addrs[s.Addr.String()].IsZero() && slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) })
+			if !strangeSeat(all, s, entered, victim) {
+				continue
+			}
+			g.mark(s, "an operator works from "+s.Addr.String()+", where they hardly ever sat before the house was entered")
 			g.otherSide(s, all)
 			continue
 		}
@@ -179,30 +188,60 @@ func (g *group) fromHosts(all []*hop.Session) {
 				continue
 			}
 			switch {
-			case s.Out && s.Tenant == g.home && len(victims) == 0 && !addrs[s.Addr.String()].IsZero():
-				g.mark(s, "its operator sat at "+s.Addr.String()+" while a foreign tool controlled that host")
-				g.otherSide(s, all)
-			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]):
+			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]) && newTargets(all, s):
 				g.mark(s, "it left "+c.host+" while a foreign tool controlled that host")
 			}
 		}
 	}
 }
 
-// strangeSeat reports whether an operator works from a fallen host who did not before it fell. Somebody whose
-// usual seat is elsewhere, or whose account the intruder is known to have, does not move there by chance.
+// RareSeat is the share of an operator's earlier sessions below which a seat is strange to them, and SeatHistory
+// how many sessions must be known for that to mean something.
+const (
+	RareSeat    = 0.2
+	SeatHistory = 5
+)
+
+// strangeSeat reports whether an operator works from where they hardly ever did before the house fell: by somebody
+// whose account the intruder is known to have, on a host that he has, or on a round of several hosts of one client.
 func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim bool) bool {
-	elsewhere := 0
+	here, total := 0, 0
 	for _, o := range all {
 		if !o.Out || o.Tenant != s.Tenant || o.User != s.User || !o.Start.Before(since) {
 			continue
 		}
+		total++
 		if o.Addr == s.Addr {
-			return false
+			here++
 		}
-		elsewhere++
 	}
-	return victim || (elsewhere >= 2 && round(all, s) >= 2)
+	if victim && here == 0 {
+		return true
+	}
+	return total >= SeatHistory && float64(here) <= RareSeat*float64(total) && round(all, s) >= 2
+}
+
+// newTargets reports whether at least half of what a session reached was new to its account at that tenant.
+func newTargets(all []*hop.Session, s *hop.Session) bool {
+	seen := map[string]bool{}
+	for _, o := range all {
+		if o.Tenant == s.Tenant && o.User == s.User && o.Start.Before(s.Start) {
+			for _, a := range o.Acts {
+				seen[a.Target] = true
+			}
+		}
+	}
+	fresh, targets := 0, map[string]bool{}
+	for _, a := range s.Acts {
+		if a.Target == "" || targets[a.Target] {
+			continue
+		}
+		targets[a.Target] = true
+		if !seen[a.Target] {
+			fresh++
+		}
+	}
+	return fresh*2 >= len(targets)
 }
 
 // round counts the hosts of one client that an operator visits within half an hour before and after a session:
@@ -210,7 +249,7 @@ func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim boo
 func round(all []*hop.Session, s *hop.Session) int {
 	hosts := map[string]bool{}
 	for _, o := range all {
-		if o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Trust == s.Trust && hop.Overlaps(s.Start, s.End, o.Start, o.End, 30*time.Minute) {
+		if o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Trust == s.Trust && o.Addr == s.Addr && hop.Overlaps(s.Start, s.End, o.Start, o.End, 30*time.Minute) {
 			for _, a := range o.Acts {
 				hosts[a.Target] = true
 			}
