@@ -50,7 +50,7 @@ func TestAnyOrderGivesTheSameAnswer(t *testing.T) {
 				other := filepath.Join(t.TempDir(), "changed")
 				rewrite(t, dir, other, rand.New(rand.NewPCG(seed, 1)), c.change)
 				if diff := cmp.Diff(want, answer(t, other, c.budget)); diff != "" {
-					t.Errorf("the answer differs (- as written, + changed):\n%s", diff)
+					t.Errorf("the answer differs (- as written, + changed):\n%.4000s", diff)
 				}
 			})
 		}
