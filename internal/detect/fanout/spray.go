@@ -97,7 +97,7 @@ func (g *guesses) begin(shared map[string]bool, e *ocsf.Event, emit detect.Emit)
 	if len(users) < SprayUsers {
 		return
 	}
-	g.Spray = &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: "fanout", Rule: "fanout/password-spray",
+	g.Spray = &ocsf.Finding{Tenant: e.Tenant, Layer: e.Layer, Detector: "fanout", Rule: "fanout/password-spray",
 		Title: "Many accounts are tried from few places", Technique: "T1110.003", Severity: ocsf.SeverityMedium, Confidence: 70, Outcome: ocsf.OutcomeAttempted}
 	for _, f := range g.Failures {
 		if shared[f.Source] {
