@@ -100,7 +100,7 @@ func (g *group) sessionHop(s *hop.Session, findings []string) Hop {
 	h.From.Entity = origin(s)
 	for _, a := range s.Acts {
 		if a.Got && a.Target != "" {
-			h.To.Entity = ocsf.Entity{Type: ocsf.EntityHost, Value: a.Target}
+			h.To.Entity = ocsf.Entity{Type: targetType(s, a), Value: a.Target}
 			break
 		}
 	}
@@ -116,6 +116,19 @@ func (g *group) sessionHop(s *hop.Session, findings []string) Hop {
 		h.Evidence = append(h.Evidence, HopEvidence{a.File, a.Record, strings.TrimSpace(a.Kind + " " + a.Target + " " + clip(a.Detail, 120))})
 	}
 	return h
+}
+
+// targetType says what an act's target is: in a cloud session a mailbox, else an app or resource; else a host.
+func targetType(s *hop.Session, a hop.Act) ocsf.EntityType {
+	switch {
+	case s.Kind != hop.KindCloud:
+		return ocsf.EntityHost
+	case strings.Contains(a.Target, "@"):
+		return ocsf.EntityMailbox
+	case a.Kind == "sign-in":
+		return ocsf.EntityApp
+	}
+	return ocsf.EntityResource
 }
 
 func sessionName(s *hop.Session) string {
