@@ -81,7 +81,7 @@ func demo(ctx context.Context, c *console, dir string, seed uint64) ([]byte, err
 		return nil, err
 	}
 	var page bytes.Buffer
-	if err := report.HTML(&page, r, s.Model, report.Options{}); err != nil {
+	if err := report.HTML(&page, r, s.Model, report.Options{Title: "Breakwater demo", Version: version()}); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(dir, "report.html")

@@ -104,7 +104,7 @@ func write(w io.Writer, format string, r *campaign.Result, m *tenant.Model) erro
 	case "ocsf":
 		return report.OCSF(w, r, m)
 	case "html":
-		return report.HTML(w, r, m, report.Options{})
+		return report.HTML(w, r, m, report.Options{Version: version()})
 	}
 	return report.Table(w, r, m, colour(w))
 }
