@@ -29,6 +29,10 @@ type guesses struct {
 	Sources  map[string]bool // sources that took part in it
 	Users    map[string]bool // accounts it tried
 	Hits     []string        // accounts it got into
+	First    time.Time       // when this tenant's sign-ins were first seen
+	Usual    int             // most accounts that failed unexplained within a window, up to the day before
+	Today    int
+	Day      int64
 }
 
 // spray looks for one hand that tries many accounts, from one address or from a few that it takes turns with.
@@ -37,7 +41,7 @@ type guesses struct {
 func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
 	g := d.guesses[e.Tenant]
 	if g == nil {
-		g = &guesses{Places: map[string]int{}, Sources: map[string]bool{}, Users: map[string]bool{}}
+		g = &guesses{Places: map[string]int{}, Sources: map[string]bool{}, Users: map[string]bool{}, First: e.Time}
 		d.guesses[e.Tenant] = g
 	}
 	src, user := e.Src.IP.String(), strings.ToLower(e.User.Name)
@@ -65,7 +69,29 @@ func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
 		}
 		return
 	}
-	g.begin(d.shared(g), e, emit)
+	if !g.begin(d.shared(g), SprayUsers, e, emit) && g.unusual(e.Time) {
+		all := map[string]bool{}
+		for _, f := range g.Failures {
+			all[f.Source] = true
+		}
+		g.begin(all, WideUsers, e, emit)
+	}
+}
+
+// WideUsers is how many accounts must fail where no source tries two of them: an address for each guess.
+const WideUsers = 8
+
+// unusual reports whether far more accounts fail unexplained than they ever did within a window at this tenant.
+func (g *guesses) unusual(at time.Time) bool {
+	if day := at.Unix() / 86400; day != g.Day {
+		g.Usual, g.Today, g.Day = max(g.Usual, g.Today), 0, day
+	}
+	users := map[string]bool{}
+	for _, f := range g.Failures {
+		users[f.User] = true
+	}
+	g.Today = max(g.Today, len(users))
+	return at.Sub(g.First) >= 24*time.Hour && len(users) >= WideUsers && len(users) >= 3*max(g.Usual, 2)
 }
 
 // shared returns the sources that failed at more than one account within the window.
@@ -86,16 +112,16 @@ func (d *Detector) shared(g *guesses) map[string]bool {
 	return out
 }
 
-// begin makes a finding once the sources that share accounts have together tried enough of them.
-func (g *guesses) begin(shared map[string]bool, e *ocsf.Event, emit detect.Emit) {
+// begin makes a finding once the sources have together tried enough accounts.
+func (g *guesses) begin(shared map[string]bool, enough int, e *ocsf.Event, emit detect.Emit) bool {
 	users := map[string]bool{}
 	for _, f := range g.Failures {
 		if shared[f.Source] {
 			users[f.User] = true
 		}
 	}
-	if len(users) < SprayUsers {
-		return
+	if len(users) < enough {
+		return false
 	}
 	g.Spray = &ocsf.Finding{Tenant: e.Tenant, Layer: e.Layer, Detector: "fanout", Rule: "fanout/password-spray",
 		Title: "Many accounts are tried from few places", Technique: "T1110.003", Severity: ocsf.SeverityMedium, Confidence: 70, Outcome: ocsf.OutcomeAttempted}
@@ -108,6 +134,7 @@ func (g *guesses) begin(shared map[string]bool, e *ocsf.Event, emit detect.Emit)
 	}
 	g.Spray.Identify(g.Spray.Time.Truncate(time.Hour), "spray")
 	g.tell(emit)
+	return true
 }
 
 func (g *guesses) grow(e *ocsf.Event, src, user string, emit detect.Emit) {
@@ -143,7 +170,7 @@ func (g *guesses) success(src, user string, e *ocsf.Event, emit detect.Emit) {
 }
 
 func (g *guesses) tell(emit detect.Emit) {
-	g.Spray.Reason = fmt.Sprintf("%d accounts failed from %d addresses that share accounts and from which nobody was known to sign in.", len(g.Users), len(g.Sources))
+	g.Spray.Reason = fmt.Sprintf("%d accounts failed from %d addresses from which nobody was known to sign in.", len(g.Users), len(g.Sources))
 	if len(g.Hits) > 0 {
 		g.Spray.Reason += " One of the addresses then got in as " + strings.Join(g.Hits, ", ") + "."
 	}

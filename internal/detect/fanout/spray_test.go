@@ -103,7 +103,7 @@ func TestSprayThatGetsInNamesTheAccount(t *testing.T) {
 			t.Errorf("no %v in %v", want, f.Entities)
 		}
 	}
-	if want := "30 accounts failed from 1 addresses that share accounts and from which nobody was known to sign in. One of the addresses then got in as user-2."; f.Reason != want {
+	if want := "30 accounts failed from 1 addresses from which nobody was known to sign in. One of the addresses then got in as user-2."; f.Reason != want {
 		t.Errorf("got  %s\nwant %s", f.Reason, want)
 	}
 	if f.Count != 31 || len(f.Evidence) != ocsf.MaxEvidence || !slices.ContainsFunc(f.Evidence, func(ev ocsf.Evidence) bool { return ev.Event == in }) {
