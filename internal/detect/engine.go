@@ -79,9 +79,17 @@ func (g *Engine) Explain(e *ocsf.Event) map[string][]string {
 	return out
 }
 
-// Snapshot returns the state of every detector, by name.
+// own is the name under which the engine keeps its own state beside its detectors'.
+const own = "engine"
+
+// Snapshot returns the state of every detector by name, and the engine's own. The findings are not part of it:
+// whoever keeps them has them already.
 func (g *Engine) Snapshot() (map[string][]byte, error) {
-	out := map[string][]byte{}
+	advanced, err := EncodeState(g.advanced)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{own: advanced}
 	for _, d := range g.detectors {
 		b, err := d.Snapshot()
 		if err != nil {
@@ -92,8 +100,14 @@ func (g *Engine) Snapshot() (map[string][]byte, error) {
 	return out, nil
 }
 
-// Restore gives every detector the state that Snapshot returned for its name.
+// Restore gives every detector the state that Snapshot returned for its name. A detector that was not there
+// then begins anew.
 func (g *Engine) Restore(states map[string][]byte) error {
+	if b, ok := states[own]; ok {
+		if err := DecodeState(b, &g.advanced); err != nil {
+			return fmt.Errorf("restoring the engine: %w", err)
+		}
+	}
 	for _, d := range g.detectors {
 		if b, ok := states[d.Name()]; ok {
 			if err := d.Restore(b); err != nil {
