@@ -24,6 +24,7 @@ func Draw(in Evidence) *Result {
 	if r.Incidents == nil {
 		r.Incidents = []Incident{}
 	}
+	traceIncidents(in, r.Incidents)
 	r.Findings = totals(in.Findings)
 	for _, g := range gather(in) {
 		c := g.conclude(in)

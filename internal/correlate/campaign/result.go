@@ -146,6 +146,7 @@ type Incident struct {
 	Techniques []ocsf.Technique `json:"techniques"`
 	Findings   []string         `json:"findings"`
 	Campaign   string           `json:"campaign,omitempty"`
+	Trace      *IncidentTrace   `json:"trace,omitempty"` // nil where no finding names a source that could be traced
 }
 
 // FindingTotals counts findings; suppressed ones are counted apart.

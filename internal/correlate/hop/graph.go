@@ -16,15 +16,17 @@ type Graph struct {
 	running  map[string]*Session // the session that an address, account or instance has open
 	logons   map[string]*Session // tenant, device, account → the session that logged on there last
 	Left     int64               // events whose session was left out because MaxSessions was reached
+	flows    *flows              // what Trace walks over
 }
 
 // NewGraph returns an empty graph.
 func NewGraph() *Graph {
-	return &Graph{sessions: map[string]*Session{}, running: map[string]*Session{}, logons: map[string]*Session{}}
+	return &Graph{sessions: map[string]*Session{}, running: map[string]*Session{}, logons: map[string]*Session{}, flows: newFlows()}
 }
 
 // Add takes one event, names the session it belongs to in e.Session, and keeps what was done.
 func (g *Graph) Add(e *ocsf.Event) {
+	g.flows.add(e)
 	s := g.session(e)
 	if s == nil {
 		return

@@ -1,0 +1,234 @@
+package hop
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// Bounds of what a trace walks over. File servers hold SMB connections open all day, so that one counts only where
+// it lasted and carried more than a mounted share does at rest.
+const (
+	MaxFlows   = 1_000_000 // records of remote work kept of all tenants, first come
+	MaxPlaces  = 1_000_000 // addresses of which it is kept that a tenant's own sensors saw them
+	smbLasting = 60 * time.Second
+	smbPackets = 200
+	sameFlow   = time.Second // records of one connection by several sensors lie no farther apart
+)
+
+// Flow kinds beside those of Kind.
+const (
+	flowSSH    = "ssh"
+	flowTelnet = "telnet"
+	flowRDP    = "rdp"
+	flowVNC    = "vnc"
+	flowWinRM  = "winrm"
+	flowSMB    = "smb"
+	flowLogon  = "logon"         // remote interactive logon (Windows type 10)
+	flowNet    = "network-logon" // Windows type 3
+)
+
+// flow is one record of somebody working on a host from another, as one tenant's telemetry tells it.
+type flow struct {
+	tenant       tenant.ID
+	src, dst     netip.Addr
+	srcHost      string // where the source's address is not told
+	dstHost      string // where the target's address is not told
+	sport, dport uint16
+	start, end   time.Time
+	packets      int64
+	kind         string
+	user         string // account, lower case; "" where the record tells none
+	file         string
+	record       int64
+}
+
+// flows collects what Trace walks over, of every tenant, whether a partner is involved or not: the hop before the
+// one that crosses a trust is an ordinary session in somebody's own house.
+type flows struct {
+	list   []flow
+	logons map[logonID]int // the logon record that a repeated logon extends
+	seen   map[tenantAddr]struct{}
+	names  map[tenantHost]netip.Addr // a host's address; invalid where it had several
+	heard  map[tenant.ID]*heard
+	words  map[string]string
+	left   int64
+	index  *traceIndex // built by the first Trace after an Add
+}
+
+type tenantAddr struct {
+	tenant tenant.ID
+	addr   netip.Addr
+}
+
+type tenantHost struct {
+	tenant tenant.ID
+	host   string
+}
+
+type logonID struct {
+	tenantHost
+	src  netip.Addr
+	from string
+	user string
+	kind string
+}
+
+// heard says from when to when a tenant sent telemetry in which a session into a host would show.
+type heard struct {
+	from, to time.Time
+	network  bool
+}
+
+func newFlows() *flows {
+	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]struct{}{}, names: map[tenantHost]netip.Addr{},
+		heard: map[tenant.ID]*heard{}, words: map[string]string{}}
+}
+
+// FlowsLeft returns how many records of remote work were left out because MaxFlows was reached.
+func (g *Graph) FlowsLeft() int64 { return g.flows.left }
+
+// add takes what an event tells of remote work, of addresses and of names. Events come in event time.
+func (fs *flows) add(e *ocsf.Event) {
+	switch e.Layer {
+	case tenant.LayerNetwork, tenant.LayerEndpoint, tenant.LayerAccess:
+	default:
+		return
+	}
+	id := tenant.ID(fs.word(string(e.Tenant)))
+	fs.hear(id, e)
+	switch {
+	case e.Lease != nil:
+		if e.Lease.Kind == "dhcp" {
+			fs.name(id, e.Lease.Device, e.Lease.Addr)
+		}
+	case e.Flow != nil && e.Layer == tenant.LayerNetwork:
+		fs.see(id, e.Src.IP, e.Direction == ocsf.DirectionOut || e.Direction == ocsf.DirectionInternal)
+		fs.see(id, e.Dst.IP, e.Direction == ocsf.DirectionIn || e.Direction == ocsf.DirectionInternal)
+		if kind := worked(e); kind != "" {
+			fs.keep(flow{tenant: id, src: e.Src.IP.Unmap(), dst: e.Dst.IP.Unmap(), sport: e.Src.Port, dport: e.Dst.Port,
+				start: e.Time, end: e.Time.Add(e.Flow.Duration), packets: e.Flow.OrigPkts + e.Flow.RespPkts, kind: kind}, e)
+		}
+	case e.Class == ocsf.ClassAuthentication && e.Layer == tenant.LayerEndpoint:
+		fs.logon(id, e)
+	case e.Layer == tenant.LayerEndpoint && e.Class == ocsf.ClassNetworkActivity && e.Device != "" && Short(e.Src.Host) == Short(e.Device):
+		fs.name(id, e.Device, e.Src.IP)
+	}
+}
+
+// worked returns the kind of a connection in which somebody was at work, or "". A connection that was open when the
+// sensor started (Zeek's OTH) counts where both sides spoke.
+func worked(e *ocsf.Event) string {
+	f := e.Flow
+	if f.Proto != "tcp" || !e.Src.IP.IsValid() || !e.Dst.IP.IsValid() || f.Duration < Interactive || f.OrigPkts+f.RespPkts < MinPackets {
+		return ""
+	}
+	switch f.State {
+	case "SF", "S1", "S2", "S3", "RSTO", "RSTR":
+	case "OTH", "":
+		if f.OrigPkts == 0 || f.RespPkts == 0 {
+			return ""
+		}
+	default:
+		return ""
+	}
+	switch e.Dst.Port {
+	case 22:
+		return flowSSH
+	case 23:
+		return flowTelnet
+	case 3389:
+		return flowRDP
+	case 5900:
+		return flowVNC
+	case 5985, 5986:
+		return flowWinRM
+	case 445:
+		if f.Duration >= smbLasting && f.OrigPkts+f.RespPkts >= smbPackets {
+			return flowSMB
+		}
+	}
+	return ""
+}
+
+// logon takes a Windows logon over the network (types 3 and 10). Logons that follow one another within Gap are one.
+func (fs *flows) logon(id tenant.ID, e *ocsf.Event) {
+	kind := map[string]string{"3": flowNet, "10": flowLogon}[e.Fields.Value("LogonType")]
+	user := strings.ToLower(e.User.Name)
+	if kind == "" || e.Activity != "logon" || e.Status == ocsf.StatusFailure || e.Device == "" || user == "" || strings.HasSuffix(user, "$") || user == "anonymous logon" {
+		return
+	}
+	f := flow{tenant: id, dstHost: fs.word(Short(e.Device)), start: e.Time, end: e.Time, kind: kind, user: fs.word(user)}
+	if ip := e.Src.IP; ip.IsValid() && !ip.IsLoopback() && !ip.IsUnspecified() {
+		f.src = ip.Unmap()
+	} else if f.srcHost = fs.word(Short(e.Src.Host)); f.srcHost == "" || f.srcHost == "-" || f.srcHost == f.dstHost {
+		return
+	}
+	k := logonID{tenantHost{f.tenant, f.dstHost}, f.src, f.srcHost, f.user, kind}
+	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
+		fs.list[i].end = e.Time
+		return
+	}
+	if fs.keep(f, e) {
+		fs.logons[k] = len(fs.list) - 1
+	}
+}
+
+func (fs *flows) keep(f flow, e *ocsf.Event) bool {
+	if len(fs.list) >= MaxFlows {
+		fs.left++
+		return false
+	}
+	f.file, f.record = fs.word(e.Raw.File), e.Raw.Record
+	fs.list, fs.index = append(fs.list, f), nil
+	return true
+}
+
+// hear notes that the tenant sent something in which a session would show.
+func (fs *flows) hear(id tenant.ID, e *ocsf.Event) {
+	h := fs.heard[id]
+	if h == nil {
+		h = &heard{from: e.Time}
+		fs.heard[id] = h
+	}
+	h.to = e.Time
+	h.network = h.network || e.Flow != nil
+}
+
+// see notes that a tenant's own sensor saw one of its addresses; private ones count whatever is declared.
+func (fs *flows) see(id tenant.ID, a netip.Addr, own bool) {
+	if !a.IsValid() || (!own && !a.IsPrivate()) || len(fs.seen) >= MaxPlaces {
+		return
+	}
+	fs.seen[tenantAddr{id, a.Unmap()}] = struct{}{}
+}
+
+// name learns a host's address, and forgets it for good where the host had another before.
+func (fs *flows) name(id tenant.ID, host string, a netip.Addr) {
+	host = Short(host)
+	if host == "" || host == "-" || !a.IsValid() || a.IsUnspecified() || a.IsLoopback() {
+		return
+	}
+	k := tenantHost{id, host}
+	old, known := fs.names[k]
+	switch {
+	case known && old != a.Unmap():
+		fs.names[k] = netip.Addr{}
+	case !known && len(fs.names) < MaxPlaces:
+		fs.names[tenantHost{id, fs.word(host)}] = a.Unmap()
+	}
+	fs.index = nil
+}
+
+// word returns the one copy that is kept of a string, so that no event's memory is held by a name in it.
+func (fs *flows) word(s string) string {
+	if w, ok := fs.words[s]; ok {
+		return w
+	}
+	w := strings.Clone(s)
+	fs.words[w] = w
+	return w
+}

@@ -1,0 +1,257 @@
+package hop
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// edge is one session from place to place: the records that several sensors made of it, joined.
+type edge struct {
+	from, to   Place
+	start, end time.Time
+	port       uint16
+	packets    int64
+	kind       string
+	user       string
+	seen       []tenant.ID // sorted
+	file       string
+	record     int64
+}
+
+// traceIndex is what was collected, with the model's word on whose each address is.
+type traceIndex struct {
+	model  *tenant.Model
+	flows  *flows
+	trusts map[tenant.ID][]*tenant.Trust
+	places map[tenantAddr]Place
+	to     map[Place][]*edge // by start
+	pairs  map[[2]Place]int  // sessions of a pair
+}
+
+// traceIndex builds the index, or returns the one that still holds.
+func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
+	if ix := g.flows.index; ix != nil && ix.model == m {
+		return ix
+	}
+	ix := &traceIndex{model: m, flows: g.flows, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, to: map[Place][]*edge{}, pairs: map[[2]Place]int{}}
+	for i := range m.Trusts {
+		t := &m.Trusts[i]
+		ix.trusts[t.Tenant] = append(ix.trusts[t.Tenant], t)
+	}
+	for _, e := range ix.join(g.flows.list) {
+		ix.add(e)
+	}
+	for _, s := range g.Sessions() {
+		for _, e := range ix.session(s) {
+			ix.add(e)
+		}
+	}
+	for _, list := range ix.to {
+		slices.SortFunc(list, compareEdges)
+	}
+	g.flows.index = ix
+	return ix
+}
+
+func (ix *traceIndex) add(e *edge) {
+	if e.from == e.to || e.from.Name() == "" {
+		return
+	}
+	ix.to[e.to] = append(ix.to[e.to], e)
+	ix.pairs[[2]Place{e.from, e.to}]++
+}
+
+// join makes edges of records. Up to four sensors of two tenants see one connection: equal addresses and ports, and
+// starts within a second. A tenant that can't tell whose an address is learns it from the one that can.
+func (ix *traceIndex) join(list []flow) []*edge {
+	order := make([]*flow, len(list))
+	for i := range list {
+		order[i] = &list[i]
+	}
+	slices.SortFunc(order, func(a, b *flow) int {
+		return cmp.Or(a.compareTuple(b), a.start.Compare(b.start), strings.Compare(string(a.tenant), string(b.tenant)),
+			a.end.Compare(b.end), cmp.Compare(a.packets, b.packets), strings.Compare(a.file, b.file), cmp.Compare(a.record, b.record))
+	})
+	var out []*edge
+	group := 0 // first edge of the connection at hand
+	for i, f := range order {
+		if i > 0 && (f.sport == 0 || order[i-1].compareTuple(f) != 0) {
+			group = len(out)
+		}
+		e := &edge{from: ix.end(f.tenant, f.src, f.srcHost), to: ix.end(f.tenant, f.dst, f.dstHost), start: f.start, end: f.end, port: f.dport,
+			packets: f.packets, kind: f.kind, user: f.user, seen: []tenant.ID{f.tenant}, file: f.file, record: f.record}
+		if o := latest(out[group:], e); o != nil {
+			o.merge(e)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// latest returns the edge of the same connection among those of its 5-tuple, which are sorted by start.
+func latest(list []*edge, e *edge) *edge {
+	for _, o := range slices.Backward(list) {
+		if e.start.Sub(o.start) > sameFlow {
+			return nil
+		}
+		if agree(e.from, o.from) && agree(e.to, o.to) {
+			return o
+		}
+	}
+	return nil
+}
+
+func (f *flow) compareTuple(o *flow) int {
+	return cmp.Or(f.src.Compare(o.src), f.dst.Compare(o.dst), cmp.Compare(f.sport, o.sport), cmp.Compare(f.dport, o.dport),
+		strings.Compare(f.srcHost, o.srcHost), strings.Compare(f.dstHost, o.dstHost))
+}
+
+func (ix *traceIndex) end(id tenant.ID, a netip.Addr, host string) Place {
+	if a.IsValid() {
+		return ix.place(id, a)
+	}
+	return ix.host(id, host)
+}
+
+// agree reports whether two tenants may mean the same place.
+func agree(a, b Place) bool { return a == b || a.view != "" || b.view != "" }
+
+func (e *edge) merge(o *edge) {
+	if e.from.view != "" {
+		e.from = o.from
+	}
+	if e.to.view != "" {
+		e.to = o.to
+	}
+	if o.end.After(e.end) {
+		e.end = o.end
+	}
+	e.packets = max(e.packets, o.packets)
+	if k, there := slices.BinarySearch(e.seen, o.seen[0]); !there {
+		e.seen = slices.Insert(e.seen, k, o.seen[0])
+	}
+}
+
+func compareEdges(a, b *edge) int {
+	return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), strings.Compare(a.from.Name(), b.from.Name()),
+		strings.Compare(string(a.from.Tenant), string(b.from.Tenant)), cmp.Compare(a.port, b.port), strings.Compare(a.kind, b.kind),
+		strings.Compare(a.user, b.user), cmp.Compare(a.packets, b.packets))
+}
+
+// session makes edges of a VPN lease (from where it came to the address it was given) and of a remote tool's session
+// (to each host it worked on).
+func (ix *traceIndex) session(s *Session) []*edge {
+	if s.Out || (s.Kind != KindVPN && s.Kind != KindRMM) {
+		return nil
+	}
+	e := edge{start: s.Start, end: s.End, kind: string(s.Kind), user: s.User, seen: []tenant.ID{s.Tenant}, file: s.Opened.File, record: s.Opened.Record}
+	home := tenant.ID("")
+	if p := ix.model.Partner(s.Partner); p != nil {
+		home = p.Tenant
+	}
+	public := s.Public
+	if s.Kind == KindRMM {
+		public = s.Addr
+	}
+	switch {
+	case s.Kind == KindVPN && s.Origin != "" && s.Origin != "-" && home != "":
+		e.from = ix.host(home, s.Origin)
+	case !public.IsValid():
+		return nil
+	default:
+		if e.from = ix.place(s.Tenant, public); e.from.Tenant == "" && e.from.Partner == "" {
+			e.from.Partner = s.Partner // its account, from an address nobody declares
+		}
+	}
+	if s.Kind == KindVPN {
+		if !s.Addr.IsValid() {
+			return nil
+		}
+		e.to = ix.place(s.Tenant, s.Addr)
+		return []*edge{&e}
+	}
+	var out []*edge
+	for _, a := range s.Acts {
+		if a.Target != "" && a.Got {
+			x := e
+			x.to = ix.host(s.Tenant, a.Target)
+			out = append(out, &x)
+		}
+	}
+	return out
+}
+
+// into returns the session by which somebody most likely came into a place, with how many other places had one open
+// into it then. Mounted shares and logons over the network are everywhere, so one of them counts only where no
+// other session is there and all come from one place, or under the same account.
+func (ix *traceIndex) into(at Place, when, until time.Time, user string, passed map[Place]bool) (best *edge, others int, score float64) {
+	sources := map[Place]bool{}
+	var weak *edge
+	weakSources := map[Place]bool{}
+	for _, e := range ix.to[at] {
+		if e.start.After(when) {
+			break
+		}
+		if passed[e.from] || when.After(e.end.Add(e.slack())) {
+			continue
+		}
+		if e.weak() && (user == "" || e.user != user) {
+			weak = e
+			weakSources[e.from] = true
+			continue
+		}
+		sources[e.from] = true
+		if s := ix.score(e, when, until, user); best == nil || s >= score {
+			best, score = e, s
+		}
+	}
+	if best == nil && weak != nil && len(weakSources) == 1 {
+		return weak, 0, ix.score(weak, when, until, user)
+	}
+	return best, max(0, len(sources)-1), score
+}
+
+func (e *edge) weak() bool { return e.kind == flowSMB || e.kind == flowNet }
+
+// slack is how long after its last record a session may still have been open.
+func (e *edge) slack() time.Duration {
+	if e.kind == flowLogon || e.kind == flowNet {
+		return Gap // no record of the logon's end is kept
+	}
+	return EndSlack
+}
+
+// score says how likely a session is the cause. Hopper's features in plain weights: a session that was open beats one
+// that had ended, and the work done in it (each doubling of packets is 1) decides among those; the same account
+// adds 4 and a switch of accounts takes 2, a pair seen seldom adds up to 2, a session that lasted as long as what came
+// of it 1. Who held a pool address is no guess: a lease beats everything.
+func (ix *traceIndex) score(e *edge, when, until time.Time, user string) float64 {
+	s := 6.0 // as much as 64 packets, where the record does not count them
+	if e.packets > 0 {
+		s = math.Log2(float64(e.packets))
+	}
+	if e.kind == string(KindVPN) {
+		s += 100
+	}
+	if !e.end.Before(when) {
+		s += 20
+	}
+	if !e.end.Before(until) {
+		s++
+	}
+	if user != "" && e.user != "" {
+		if strings.EqualFold(user, e.user) {
+			s += 4
+		} else {
+			s -= 2
+		}
+	}
+	return math.Round((s+2/float64(ix.pairs[[2]Place{e.from, e.to}]))*100) / 100
+}
