@@ -125,6 +125,7 @@ func normal(res *campaign.Result) *campaign.Result {
 		n := &r.Incidents[i]
 		n.Layers, n.Techniques, n.Findings = each(n.Layers), each(n.Techniques), each(n.Findings)
 		utc(&n.Start, &n.End)
+		n.Trace = normalTrace(n.Trace)
 	}
 	for i := range r.Coverage {
 		utc(&r.Coverage[i].From, &r.Coverage[i].To)

@@ -145,6 +145,7 @@ func fixture() (*campaign.Result, *tenant.Model) {
 	}
 	res.Incidents = append(res.Incidents, campaign.Incident{ID: "i-04", Tenant: "jarrold", Start: at(12, 0, 0), End: at(12, 1, 0), Severity: ocsf.SeverityLow,
 		Outcome: ocsf.OutcomeAttempted, Title: "Commodity phishing, five mails", Layers: []tenant.Layer{tenant.LayerMail}, Techniques: []ocsf.Technique{"T1566"}})
+	trace(res)
 	fixtureCoverage(res, m)
 	res.Unparsed = []campaign.Unparsed{{File: "castell/zeek/conn.log.gz!conn.log", Reason: "line has 19 fields, header names 21", Count: 14},
 		{File: "farrow/mail/new/" + hostile[1], Reason: hostile[8], Count: 1}}
@@ -152,6 +153,15 @@ func fixture() (*campaign.Result, *tenant.Model) {
 		"Evidence named " + hostile[2] + " was taken as it is."}
 	res.Findings = totals(res)
 	return res, m
+}
+
+// trace gives the second incident a trace over three hops and one more source, whose holder must be asked.
+func trace(res *campaign.Result) {
+	n, hops := &res.Incidents[1], res.Campaigns[0].Hops
+	n.Trace = &campaign.IncidentTrace{Source: hops[7].From, Origin: hops[4].From, Hops: []campaign.Hop{hops[4], hops[6], hops[7]},
+		Reason: "no session into HMI-JUMP02 was open at 2026-01-02T03:02:00Z", Findings: n.Findings,
+		Others: []campaign.IncidentTrace{{Source: hops[21].To, Origin: campaign.HopEnd{Entity: ocsf.Entity{Type: "ip", Value: "198.51.100.77"}}, Hops: hops[21:22],
+			Ask: "harbour", For: "address 198.51.100.77", From: at(9, 0, 0), To: at(9, 1, 0), Reason: hostile[0], Findings: n.Findings}}}
 }
 
 func reasonFor(o campaign.Outcome) string {

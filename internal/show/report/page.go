@@ -108,6 +108,7 @@ type page struct {
 	ApprovedN  int
 	Evidence   int // records shown a finding
 	Blind      int // layers without telemetry
+	names      namer
 }
 
 type campaignView struct {
@@ -161,7 +162,7 @@ func newPage(res *campaign.Result, model *tenant.Model, opt Options) (*page, err
 	clean := normal(res)
 	p := &page{Opt: opt, Policy: template.HTMLAttr(`content="` + policy + `"`), CSS: template.CSS(css), JS: template.JS(js),
 		Res: clean, Span: span(res), Read: read(res), Totals: clean.Findings, Standing: standing(clean.Findings), Severities: severities(clean.Findings),
-		Names: map[tenant.ID]string{"": "outside"}, Tenants: tenantsOf(res, model), Layers: tenant.Layers}
+		Names: map[tenant.ID]string{"": "outside"}, Tenants: tenantsOf(res, model), Layers: tenant.Layers, names: n}
 	for _, id := range p.Tenants {
 		p.Names[id] = n.tenant(id)
 	}

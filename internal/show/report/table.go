@@ -260,8 +260,12 @@ func (t *terminal) incidents(res *campaign.Result) {
 		if i == mostIncidents {
 			break
 		}
+		what := n.Title
+		if back := t.names.traced(n.Trace); back != "" {
+			what += "; " + back
+		}
 		rows = append(rows, []string{second(n.Start), string(n.Tenant), n.Severity.String(), string(n.Outcome),
-			fmt.Sprint(len(n.Findings)), n.Title})
+			fmt.Sprint(len(n.Findings)), what})
 	}
 	t.rows([]column{{Head: "START (UTC)", Most: 19}, {Head: "TENANT", Most: 18}, {Head: "SEVERITY", Most: 13, Color: severityColor},
 		{Head: "OUTCOME", Most: 9, Color: outcomeColor}, {Head: "N", Most: 5}, {Head: "WHAT"}}, rows)
