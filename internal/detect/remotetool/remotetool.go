@@ -24,6 +24,9 @@ const Settled = 24 * time.Hour
 // MaxFindings bounds how many instances a detector remembers; further ones are not reported.
 const MaxFindings = 50_000
 
+// maxEntities is where a finding stops to name further hosts, operators and relays.
+const maxEntities = 40
+
 // Detector implements detect.Detector.
 type Detector struct {
 	model    *tenant.Model
@@ -94,15 +97,17 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 		if !d.byInstance(s.tool) {
 			return // a product without instances is judged where it is installed or used, not by a name look-up
 		}
-		// A relay's name and the instance id in an agent's name are different words for the same thing; only
-		// what ran on a host tells which belongs to which.
-		s.instance = d.relays[relayKey(e.Tenant, s)]
+		s.instance = d.learned(e.Tenant, s)
 	}
 	if d.sanctioned(e, s) {
 		return
 	}
 	d.report(e, s, emit)
 }
+
+// learned returns the instance behind a relay. A relay's name and the instance id in an agent's name are different
+// words for the same thing; only what ran on a host tells which belongs to which.
+func (d *Detector) learned(id tenant.ID, s sighting) string { return d.relays[relayKey(id, s)] }
 
 func relayKey(id tenant.ID, s sighting) string {
 	return string(id) + "\x00" + s.tool + "\x00" + s.relay
@@ -177,10 +182,10 @@ func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 	if s.instance != "" {
 		f.AddEntity(ocsf.EntityRMM, s.instance, ocsf.RoleInfrastructure)
 	}
-	if s.relay != "" {
+	if s.relay != "" && len(f.Entities) < maxEntities {
 		f.AddEntity(ocsf.EntityDomain, s.relay, ocsf.RoleInfrastructure)
 	}
-	if len(f.Entities) < 40 {
+	if len(f.Entities) < maxEntities {
 		switch {
 		case e.Device != "":
 			f.AddEntity(ocsf.EntityHost, e.Device, ocsf.RoleTarget)
@@ -232,9 +237,14 @@ func (d *Detector) Advance(time.Time, detect.Emit) {}
 // Explain says what the detector makes of one event.
 func (d *Detector) Explain(e *ocsf.Event) []string {
 	s, ok := seen(e)
+	if s.act == "contact" {
+		s.instance = d.learned(e.Tenant, s)
+	}
 	switch {
 	case !ok:
 		return []string{"no remote tool in this event"}
+	case s.act == "contact" && !d.byInstance(s.tool):
+		return []string{s.tool + " is judged where it is installed or used: a contact with its maker's hosts says nothing"}
 	case d.sanctioned(e, s):
 		return []string{fmt.Sprintf("%s %s %s is sanctioned by a trust", s.tool, s.instance, s.relay)}
 	}
