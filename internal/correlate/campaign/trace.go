@@ -154,9 +154,9 @@ func traceHop(m *tenant.Model, h *hop.TraceHop) Hop {
 	if h.User != "" {
 		label += " as " + h.User
 	}
-	text := fmt.Sprintf("%s to %s", h.Start.Format(time.RFC3339), h.End.Format(time.RFC3339))
-	if h.Packets > 0 {
-		text += fmt.Sprintf(", %d packets", h.Packets)
+	text := "from " + h.Start.Format(time.RFC3339)
+	if h.Packets > 0 { // the ends of others are not always told
+		text += fmt.Sprintf(" to %s, %d packets", h.End.Format(time.RFC3339), h.Packets)
 	}
 	seen := make([]string, len(h.Seen))
 	for i, id := range h.Seen {

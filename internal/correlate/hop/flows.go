@@ -13,7 +13,7 @@ import (
 // it lasted and carried more than a mounted share does at rest.
 const (
 	MaxFlows   = 1_000_000 // records of remote work kept of all tenants, first come
-	MaxPlaces  = 1_000_000 // addresses of which it is kept that a tenant's own sensors saw them
+	MaxPlaces  = 1_000_000 // addresses, names and hosts kept of all tenants, each
 	smbLasting = 60 * time.Second
 	smbPackets = 200
 	sameFlow   = time.Second // records of one connection by several sensors lie no farther apart
@@ -53,6 +53,7 @@ type flows struct {
 	logons map[logonID]int // the logon record that a repeated logon extends
 	seen   map[tenantAddr]struct{}
 	names  map[tenantHost]netip.Addr // a host's address; invalid where it had several
+	hosts  map[tenantHost]struct{}   // hosts that report as a tenant's own
 	heard  map[tenant.ID]*heard
 	words  map[string]string
 	left   int64
@@ -85,7 +86,7 @@ type heard struct {
 
 func newFlows() *flows {
 	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]struct{}{}, names: map[tenantHost]netip.Addr{},
-		heard: map[tenant.ID]*heard{}, words: map[string]string{}}
+		hosts: map[tenantHost]struct{}{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}}
 }
 
 // FlowsLeft returns how many records of remote work were left out because MaxFlows was reached.
@@ -100,6 +101,9 @@ func (fs *flows) add(e *ocsf.Event) {
 	}
 	id := tenant.ID(fs.word(string(e.Tenant)))
 	fs.hear(id, e)
+	if e.Layer == tenant.LayerEndpoint && e.Device != "" {
+		fs.own(id, Short(e.Device))
+	}
 	switch {
 	case e.Lease != nil:
 		if e.Lease.Kind == "dhcp" {
@@ -204,6 +208,13 @@ func (fs *flows) see(id tenant.ID, a netip.Addr, own bool) {
 		return
 	}
 	fs.seen[tenantAddr{id, a.Unmap()}] = struct{}{}
+}
+
+// own notes a host that reports as the tenant's.
+func (fs *flows) own(id tenant.ID, host string) {
+	if _, known := fs.hosts[tenantHost{id, host}]; !known && len(fs.hosts) < MaxPlaces {
+		fs.hosts[tenantHost{id, fs.word(host)}] = struct{}{}
+	}
 }
 
 // name learns a host's address, and forgets it for good where the host had another before.

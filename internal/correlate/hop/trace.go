@@ -97,7 +97,10 @@ func (g *Graph) Trace(m *tenant.Model, from TracePoint) Trace {
 		}
 		t.Hops = append(t.Hops, TraceHop{From: e.from, To: at, Start: e.start.UTC(), End: e.end.UTC(), Kind: e.kind, Port: e.port, Packets: e.packets,
 			User: e.user, Seen: slices.Clone(e.seen), Others: others, Score: score, Evidence: ocsf.Evidence{File: e.file, Record: e.record}})
-		at, when, until, user = e.from, e.start, e.end, firstOf(e.user, user)
+		at, when, user = e.from, e.start, firstOf(e.user, user)
+		if e.packets > 0 {
+			until = e.end // of logons and leases the end is not always told: what came of it is the best that is known
+		}
 		passed[at] = true
 	}
 	slices.Reverse(t.Hops)
@@ -124,9 +127,9 @@ func (ix *traceIndex) ending(at Place, when time.Time, through tenant.PartnerID,
 	case at.Tenant == "" && at.Partner != "":
 		return string(at.Partner), fmt.Sprintf("%s belongs to %s, whose telemetry is not held", name, at.Partner)
 	case at.Tenant == "" && first && through != "":
-		return string(through), fmt.Sprintf("%s is in nobody's declared networks, and came through %s", name, through)
+		return string(through), fmt.Sprintf("nobody declares %s, and it came through %s", name, through)
 	case at.Tenant == "":
-		return "", fmt.Sprintf("%s is in nobody's declared networks", name)
+		return "", fmt.Sprintf("nobody declares %s", name)
 	case at.Partner != "":
 		return string(at.Partner), fmt.Sprintf("%s lends %s to %s, and no session log says who held it", at.Tenant, name, at.Partner)
 	}

@@ -84,7 +84,7 @@ func (ix *traceIndex) join(list []flow) []*edge {
 		if i > 0 && (f.sport == 0 || order[i-1].compareTuple(f) != 0) {
 			group = len(out)
 		}
-		e := &edge{from: ix.end(f.tenant, f.src, f.srcHost), to: ix.end(f.tenant, f.dst, f.dstHost), start: f.start, end: f.end, port: f.dport,
+		e := &edge{from: ix.end(f.tenant, f.src, f.srcHost, ix.named), to: ix.end(f.tenant, f.dst, f.dstHost, ix.host), start: f.start, end: f.end, port: f.dport,
 			packets: f.packets, kind: f.kind, user: f.user, seen: []tenant.ID{f.tenant}, file: f.file, record: f.record}
 		if o := latest(out[group:], e); o != nil {
 			o.merge(e)
@@ -113,11 +113,11 @@ func (f *flow) compareTuple(o *flow) int {
 		strings.Compare(f.srcHost, o.srcHost), strings.Compare(f.dstHost, o.dstHost))
 }
 
-func (ix *traceIndex) end(id tenant.ID, a netip.Addr, host string) Place {
+func (ix *traceIndex) end(id tenant.ID, a netip.Addr, host string, named func(tenant.ID, string) Place) Place {
 	if a.IsValid() {
 		return ix.place(id, a)
 	}
-	return ix.host(id, host)
+	return named(id, host)
 }
 
 // agree reports whether two tenants may mean the same place.
@@ -222,8 +222,8 @@ func (e *edge) weak() bool { return e.kind == flowSMB || e.kind == flowNet }
 
 // slack is how long after its last record a session may still have been open.
 func (e *edge) slack() time.Duration {
-	if e.kind == flowLogon || e.kind == flowNet {
-		return Gap // no record of the logon's end is kept
+	if e.packets == 0 {
+		return Gap // a logon or lease, whose end is not always told
 	}
 	return EndSlack
 }

@@ -12,7 +12,34 @@ func (ix *traceIndex) point(p TracePoint) Place {
 	if p.Addr.IsValid() {
 		return ix.place(p.Tenant, p.Addr)
 	}
-	return ix.host(p.Tenant, Short(p.Host))
+	return ix.named(p.Tenant, Short(p.Host))
+}
+
+// named is the place of a host that a tenant's telemetry names as a source: its own where it reports there, else that
+// of the one partner where it does, else nobody's.
+func (ix *traceIndex) named(id tenant.ID, host string) Place {
+	if _, err := netip.ParseAddr(host); err == nil || ix.reports(id, host) {
+		return ix.host(id, host)
+	}
+	homes := map[tenant.ID]bool{}
+	for _, t := range ix.trusts[id] {
+		if p := ix.model.Partner(t.Partner); p != nil && p.Tenant != "" && ix.reports(p.Tenant, host) {
+			homes[p.Tenant] = true
+		}
+	}
+	for home := range homes {
+		if len(homes) == 1 {
+			return ix.host(home, host)
+		}
+	}
+	return Place{Host: host, view: id}
+}
+
+// reports reports whether a host is known as a tenant's.
+func (ix *traceIndex) reports(id tenant.ID, host string) bool {
+	_, own := ix.flows.hosts[tenantHost{id, host}]
+	_, leased := ix.flows.names[tenantHost{id, host}]
+	return own || leased
 }
 
 // host is the place of a tenant's host: its address where the telemetry tells exactly one.

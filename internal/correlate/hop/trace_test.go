@@ -296,3 +296,20 @@ func TestTraceFollowsLogonsAndLeases(t *testing.T) {
 		t.Errorf("got %+v", got.Hops)
 	}
 }
+
+// TestTraceKnowsWhoseHostANameIs starts from names that a tenant's telemetry gives for sources.
+func TestTraceKnowsWhoseHostANameIs(t *testing.T) {
+	m := traceModel()
+	g := graphOf(m, everybody())
+	for id, host := range map[tenant.ID]string{"north": "NOR-JMP1.north.example", "east": "east-srv", "west": "wst-1"} {
+		g.Add(&ocsf.Event{Tenant: id, Layer: tenant.LayerEndpoint, Class: ocsf.ClassProcessActivity, Time: minute(2), Device: host})
+	}
+	for host, want := range map[string]string{"east-srv": "east/east-srv", "nor-jmp1": "north/nor-jmp1", "wst-1": "/wst-1", "laptop-7": "/laptop-7"} {
+		if got := way(g.Trace(m, TracePoint{Tenant: "east", Host: host, Time: minute(3)})); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+	if got := way(g.Trace(m, TracePoint{Tenant: "east", Host: "laptop-7", Time: minute(3), Partner: "p-south"})); got != "? p-south → /laptop-7" {
+		t.Error(got)
+	}
+}
