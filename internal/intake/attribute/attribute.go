@@ -7,6 +7,7 @@
 package attribute
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type Attributor struct {
 	model    *tenant.Model
 	tenants  map[tenant.ID]*space
 	sessions *Sessions
-	company  map[string]tenant.ID // a client's name as remote tools write it → tenant
+	company  map[string][]tenant.ID // a client's name as remote tools write it → the tenants that bear it
 }
 
 // space is what one tenant declares of those who come in.
@@ -31,9 +32,10 @@ type space struct {
 	own      bart.Lite
 	prefixes bart.Table[[]*tenant.Trust]
 	exact    map[string][]*tenant.Trust
-	patterns []accountPattern
+	patterns []accountPattern // in the order in which they are tried
+	windows  bool             // some account is declared as domain\name
 	mail     map[string][]*tenant.Trust
-	rmm      map[string][]*tenant.Trust // tool/instance, tool/@host, tool
+	rmm      map[toolKey][]*tenant.Trust
 	cloud    map[string][]*tenant.Trust // kind=value
 	jump     map[string][]*tenant.Trust
 	out      map[tenant.ID][]*tenant.Trust // trusts by which this tenant, as partner, enters others
@@ -44,26 +46,42 @@ type accountPattern struct {
 	trust *tenant.Trust
 }
 
+// compare puts the most specific glob first, by how many characters it fixes; of equally specific ones that which
+// became valid last, then the lowest trust id.
+func (p accountPattern) compare(q accountPattern) int {
+	fixed := func(glob string) int { return len(glob) - strings.Count(glob, "*") }
+	return cmp.Or(fixed(q.glob)-fixed(p.glob), q.trust.ValidFrom.Compare(p.trust.ValidFrom), cmp.Compare(p.trust.ID, q.trust.ID))
+}
+
+// toolKey is what a trust declares of a remote tool: an instance, a relay host, or the product as such.
+type toolKey struct{ tool, instance, host string }
+
+// anyInstance stands in the key of a relay host that is declared beside an instance: it serves records that do
+// not tell their instance.
+const anyInstance = "*"
+
 // New builds an attributor for a model and the sessions learned so far; sessions may be nil.
 func New(m *tenant.Model, s *Sessions) *Attributor {
-	a := &Attributor{model: m, tenants: map[tenant.ID]*space{}, sessions: s, company: map[string]tenant.ID{}}
+	a := &Attributor{model: m, tenants: map[tenant.ID]*space{}, sessions: s, company: map[string][]tenant.ID{}}
 	for i := range m.Tenants {
 		t := &m.Tenants[i]
-		sp := &space{exact: map[string][]*tenant.Trust{}, mail: map[string][]*tenant.Trust{}, rmm: map[string][]*tenant.Trust{},
+		sp := &space{exact: map[string][]*tenant.Trust{}, mail: map[string][]*tenant.Trust{}, rmm: map[toolKey][]*tenant.Trust{},
 			cloud: map[string][]*tenant.Trust{}, jump: map[string][]*tenant.Trust{}, out: map[tenant.ID][]*tenant.Trust{}}
 		for _, p := range t.Networks {
 			sp.own.Insert(p.Masked())
 		}
 		a.tenants[t.ID] = sp
 		for _, n := range append([]string{t.Name, string(t.ID)}, t.Aliases...) {
-			a.company[strings.ToLower(n)] = t.ID
+			if k := strings.ToLower(n); !slices.Contains(a.company[k], t.ID) {
+				a.company[k] = append(a.company[k], t.ID)
+			}
 		}
 	}
 	for i := range m.Trusts {
 		a.declare(&m.Trusts[i])
 	}
 	for _, sp := range a.tenants {
-		slices.SortStableFunc(sp.patterns, func(x, y accountPattern) int { return len(y.glob) - len(x.glob) })
+		slices.SortStableFunc(sp.patterns, accountPattern.compare)
 	}
 	return a
 }
@@ -87,6 +105,7 @@ func (a *Attributor) declare(t *tenant.Trust) {
 		if strings.HasPrefix(acc, "@") {
 			acc = "*" + acc
 		}
+		sp.windows = sp.windows || strings.Contains(acc, `\`)
 		if strings.Contains(acc, "*") {
 			sp.patterns = append(sp.patterns, accountPattern{acc, t})
 		} else {
@@ -97,17 +116,7 @@ func (a *Attributor) declare(t *tenant.Trust) {
 		sp.mail[strings.ToLower(d)] = append(sp.mail[strings.ToLower(d)], t)
 	}
 	for _, r := range t.RemoteTools {
-		if r.Instance != "" {
-			k := r.Tool + "/" + strings.ToLower(r.Instance)
-			sp.rmm[k] = append(sp.rmm[k], t)
-		}
-		for _, h := range r.Hosts {
-			k := r.Tool + "/@" + strings.ToLower(h)
-			sp.rmm[k] = append(sp.rmm[k], t)
-		}
-		if r.Instance == "" && len(r.Hosts) == 0 {
-			sp.rmm[r.Tool] = append(sp.rmm[r.Tool], t)
-		}
+		sp.declareTool(t, r)
 	}
 	for _, c := range t.CloudPrincipals {
 		for kind, v := range map[string]string{"home_tenant": c.HomeTenant, "app_id": c.AppID, "account_id": c.AccountID, "role": c.Role} {
@@ -119,6 +128,21 @@ func (a *Attributor) declare(t *tenant.Trust) {
 	}
 	for _, h := range t.JumpHosts {
 		sp.jump[strings.ToLower(h)] = append(sp.jump[strings.ToLower(h)], t)
+	}
+}
+
+func (sp *space) declareTool(t *tenant.Trust, r tenant.RemoteTool) {
+	put := func(k toolKey) { sp.rmm[k] = append(sp.rmm[k], t) }
+	if r.Instance != "" {
+		put(toolKey{tool: r.Tool, instance: strings.ToLower(r.Instance)})
+	} else if len(r.Hosts) == 0 {
+		put(toolKey{tool: r.Tool})
+	}
+	for _, h := range r.Hosts {
+		put(toolKey{r.Tool, anyInstance, strings.ToLower(h)})
+		if r.Instance == "" {
+			put(toolKey{r.Tool, "", strings.ToLower(h)})
+		}
 	}
 }
 
@@ -147,12 +171,15 @@ func (a *Attributor) Attribute(e *ocsf.Event) {
 // Learn takes what an event tells of who holds an address: a lease, or a partner's account that logs on from
 // an address outside the tenant's own networks. It is called before the sessions are sealed.
 func (a *Attributor) Learn(e *ocsf.Event) {
+	if a.sessions == nil {
+		return
+	}
 	if e.Lease != nil {
 		a.sessions.Learn(e)
 		return
 	}
 	sp := a.tenants[e.Tenant]
-	if sp == nil || e.Cloud != nil || !e.Src.IP.IsPrivate() || e.User.Name == "" || sp.own.Contains(e.Src.IP) || e.Status == ocsf.StatusFailure {
+	if sp == nil || e.Cloud != nil || !e.Src.IP.IsPrivate() || e.User.Name == "" || sp.own.Contains(e.Src.IP.Unmap()) || e.Status == ocsf.StatusFailure {
 		return
 	}
 	if e.Class != ocsf.ClassAuthentication && e.Class != ocsf.ClassRDPActivity {
@@ -166,7 +193,7 @@ func (a *Attributor) Learn(e *ocsf.Event) {
 // Own reports whether addr lies in the tenant's declared networks.
 func (a *Attributor) Own(id tenant.ID, addr netip.Addr) bool {
 	sp := a.tenants[id]
-	return sp != nil && sp.own.Contains(addr)
+	return sp != nil && sp.own.Contains(addr.Unmap())
 }
 
 // owner tells who held the source address at the time, and from where they came.
@@ -175,7 +202,7 @@ func (a *Attributor) owner(e *ocsf.Event) {
 		return
 	}
 	if l := e.Lease; l != nil {
-		if x, ok := a.sessions.Holder(e.Tenant, l.Addr, e.Time); ok && l.Addr.IsValid() && x.ID != "" && x.Kind != "dhcp" {
+		if x, ok := a.sessions.session(e.Tenant, l, e.Time); ok && x.Kind != "dhcp" {
 			e.Session = x.ID
 		}
 		return
@@ -195,7 +222,7 @@ func (sp *space) direction(e *ocsf.Event) ocsf.Direction {
 	if m := e.Mail; m != nil {
 		return ocsf.DirectionIn
 	}
-	src, dst := e.Src.IP, e.Dst.IP
+	src, dst := e.Src.IP.Unmap(), e.Dst.IP.Unmap()
 	switch {
 	case !src.IsValid():
 		return ocsf.DirectionUnknown

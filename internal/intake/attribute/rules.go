@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"cmp"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -76,21 +77,37 @@ func byRemoteTool(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, strin
 	if r == nil || r.Tool == "" {
 		return nil, "", ""
 	}
-	keys := []string{}
-	if r.Instance != "" {
-		keys = append(keys, r.Tool+"/"+strings.ToLower(r.Instance))
-	} else {
-		if r.Relay != "" {
-			keys = append(keys, r.Tool+"/@"+strings.ToLower(r.Relay))
-		}
-		keys = append(keys, r.Tool)
-	}
-	for _, k := range keys {
+	for _, k := range toolKeys(r) {
 		if t := choose(sp.rmm[k], e.Time); t != nil {
-			return t, "remote tool " + k, ocsf.DirectionIn
+			return t, "remote tool " + k.String(), ocsf.DirectionIn
 		}
 	}
 	return nil, "", ""
+}
+
+// toolKeys returns what may declare the tool of a session, most specific first. An instance that is known and not
+// declared is not covered by one that is, even behind the same relay.
+func toolKeys(r *ocsf.RemoteSession) []toolKey {
+	var keys []toolKey
+	instance := anyInstance
+	if r.Instance != "" {
+		keys, instance = append(keys, toolKey{tool: r.Tool, instance: strings.ToLower(r.Instance)}), ""
+	}
+	for host, ok := strings.ToLower(r.Relay), true; ok && host != ""; _, host, ok = strings.Cut(host, ".") {
+		keys = append(keys, toolKey{r.Tool, instance, host})
+	}
+	return append(keys, toolKey{tool: r.Tool})
+}
+
+// String is how a rule names the declaration: tool/instance, tool/@host or tool.
+func (k toolKey) String() string {
+	switch {
+	case k.host != "":
+		return k.tool + "/@" + k.host
+	case k.instance != "":
+		return k.tool + "/" + k.instance
+	}
+	return k.tool
 }
 
 func byAccount(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
@@ -116,19 +133,38 @@ func (sp *space) account(u ocsf.User, at time.Time) (*tenant.Trust, string) {
 	if u.Name == "" || u.Name == "-" {
 		return nil, ""
 	}
-	name := strings.ToLower(u.Name)
-	if _, after, ok := strings.Cut(name, `\`); ok {
-		name = after
+	names := [2]string{sp.qualified(u), strings.ToLower(u.Name)}
+	if _, after, ok := strings.Cut(names[1], `\`); ok {
+		names[1] = after
 	}
-	if t := choose(sp.exact[name], at); t != nil {
-		return t, name
+	for _, name := range names {
+		if t := choose(sp.exact[name], at); t != nil && name != "" {
+			return t, name
+		}
 	}
 	for _, p := range sp.patterns {
-		if matchAccount(p.glob, name) && p.trust.ValidAt(at) {
+		name := names[1]
+		if strings.Contains(p.glob, `\`) {
+			name = names[0]
+		}
+		if p.trust.ValidAt(at) && matchAccount(p.glob, name) {
 			return p.trust, p.glob
 		}
 	}
 	return nil, ""
+}
+
+// qualified returns the account as domain\name where the domain is known and some trust declares accounts so.
+func (sp *space) qualified(u ocsf.User) string {
+	switch {
+	case !sp.windows:
+		return ""
+	case strings.Contains(u.Name, `\`):
+		return strings.ToLower(u.Name)
+	case u.Domain != "":
+		return strings.ToLower(u.Domain + `\` + u.Name)
+	}
+	return ""
 }
 
 // matchAccount matches a glob in which * stands for any run of characters; both sides in lower case.
@@ -176,12 +212,13 @@ func (sp *space) network(addr netip.Addr, at time.Time) (*tenant.Trust, string) 
 }
 
 func byNetwork(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
-	if e.Mail != nil || (e.Owner.Name != "" && e.Lease == nil) {
+	if e.Mail != nil {
+		return nil, "", ""
+	}
+	if e.Owner.Name != "" && e.Lease == nil && !sp.declaredPool(e) {
 		// The session names the holder, and the holder is nobody the trusts declare: the pool is shared, and
 		// its address proves nothing.
-		if e.Mail != nil || !sp.declaredPool(e) {
-			return nil, "", ""
-		}
+		return nil, "", ""
 	}
 	t, p := sp.network(e.Src.IP, e.Time)
 	if t == nil && e.Lease != nil {
@@ -193,19 +230,20 @@ func byNetwork(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, 
 	return t, "network " + p, ocsf.DirectionIn
 }
 
-// declaredPool reports whether the session that holds the source address itself came from a declared network.
+// declaredPool reports whether the declared prefix of a pool speaks for who holds an address of it: the session
+// itself came from a declared network, or nobody knows from where it came and the declaration is all there is.
 func (sp *space) declaredPool(e *ocsf.Event) bool {
 	t, _ := sp.network(e.OwnerFrom, e.Time)
 	return t != nil || !e.OwnerFrom.IsValid()
 }
 
 func byJumpHost(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
-	for _, h := range [...]string{e.Src.Host, addrText(e.Src.IP)} {
+	for _, h := range [...]string{e.Src.Host, addrText(e.Src.IP.Unmap())} {
 		if h == "" {
 			continue
 		}
 		h = strings.ToLower(h)
-		if t := choose(sp.jump[h], e.Time); t != nil && !sp.own.Contains(e.Src.IP) {
+		if t := choose(sp.jump[h], e.Time); t != nil && !sp.own.Contains(e.Src.IP.Unmap()) {
 			return t, "jump host " + h, ocsf.DirectionIn
 		}
 	}
@@ -224,8 +262,8 @@ func byMailDomain(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, strin
 		return nil, "", ""
 	}
 	for _, from := range [...]string{e.Mail.From, e.Mail.EnvelopeFrom} {
-		_, domain, ok := strings.Cut(from, "@")
-		for ok && domain != "" {
+		domain := from[strings.LastIndexByte(from, '@')+1:] // a quoted local part may hold an @ of its own
+		for ok := domain != from; ok && domain != ""; {
 			if t := choose(sp.mail[domain], e.Time); t != nil {
 				return t, "mail domain " + domain, ocsf.DirectionIn
 			}
@@ -240,14 +278,18 @@ func byCompany(a *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, 
 	if e.Remote == nil || e.Remote.Company == "" {
 		return nil, "", ""
 	}
-	id, ok := a.company[strings.ToLower(e.Remote.Company)]
-	if !ok {
+	var found *tenant.Trust
+	for _, id := range a.company[strings.ToLower(e.Remote.Company)] {
+		t := choose(sp.out[id], e.Time)
+		if t != nil && found != nil {
+			return nil, "", "" // two clients bear the name: it tells neither
+		}
+		found = cmp.Or(found, t)
+	}
+	if found == nil {
 		return nil, "", ""
 	}
-	if t := choose(sp.out[id], e.Time); t != nil {
-		return t, "remote tool company " + e.Remote.Company, ocsf.DirectionOut
-	}
-	return nil, "", ""
+	return found, "remote tool company " + e.Remote.Company, ocsf.DirectionOut
 }
 
 func byDestination(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {

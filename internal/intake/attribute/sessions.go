@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +17,15 @@ import (
 // MaxSession is how long a session without an end is believed to last.
 const MaxSession = 24 * time.Hour
 
+// LongestSession is how long a session may last by its own end record, and a DHCP lease until its renewal; where
+// the end comes later than that, it is taken for another session's.
+const LongestSession = 7 * MaxSession
+
 // sameStart is how far two start records of one session may lie apart: products log several.
 const sameStart = 2 * time.Minute
+
+// grace is how far the clocks of the session log and of the sensor may lie apart.
+const grace = time.Second
 
 // Sessions remembers who held which address when, per tenant, as VPN, DHCP, RMM and NAT records tell. Learn may
 // come in any order; Seal sorts, and only then may Holder be asked.
@@ -28,9 +37,12 @@ type Sessions struct {
 	shown  map[holderKey][]interval
 }
 
+// holderKey names an address. DHCP stands apart from the rest: it tells which device has the address and not who
+// uses it, so neither ends what the other began.
 type holderKey struct {
 	tenant tenant.ID
 	addr   netip.Addr
+	dhcp   bool
 }
 
 type mark struct {
@@ -42,6 +54,8 @@ type mark struct {
 type interval struct {
 	from, to time.Time
 	lease    ocsf.Lease
+	source   string // the session's id as its source gives it; empty where it gives none
+	ended    bool   // by its own end record
 }
 
 // NewSessions returns an empty store.
@@ -54,101 +68,182 @@ func (s *Sessions) Learn(e *ocsf.Event) {
 	if e.Lease == nil || !e.Lease.Addr.IsValid() || e.Lease.Addr.IsUnspecified() || (!e.Lease.Start && !e.Lease.End) {
 		return
 	}
-	k := holderKey{e.Tenant, e.Lease.Addr.Unmap()}
+	k := holderKey{e.Tenant, e.Lease.Addr.Unmap(), e.Lease.Kind == "dhcp"}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.marks[k] = append(s.marks[k], mark{e.Time, e.ID, *e.Lease})
 }
 
 // Around is how long before its first and after its last logon an address is believed to be held by who logged
-// on from it, and how far apart two logons may lie.
+// on from it.
 const Around = 30 * time.Minute
 
 // LearnLogon takes a logon of a partner's account from an address outside the tenant's own networks: where no
 // gateway's log names the holder of a pool address, who logs on from it does.
 func (s *Sessions) LearnLogon(e *ocsf.Event) {
-	k := holderKey{e.Tenant, e.Src.IP.Unmap()}
+	k := holderKey{tenant: e.Tenant, addr: e.Src.IP.Unmap()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logons[k] = append(s.logons[k], mark{e.Time, e.ID, ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host}})
 }
 
-// sealLogons joins logons of one account from one address into spans.
-func (s *Sessions) sealLogons() {
-	s.shown = make(map[holderKey][]interval, len(s.logons))
-	for k, marks := range s.logons {
-		slices.SortFunc(marks, func(a, b mark) int {
-			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.lease.Holder.Name, b.lease.Holder.Name), cmp.Compare(a.id.String(), b.id.String()))
-		})
-		var list []interval
-		for _, m := range marks {
-			if n := len(list); n > 0 && list[n-1].lease.Holder.Name == m.lease.Holder.Name && m.at.Sub(list[n-1].to) <= Around {
-				list[n-1].to = m.at.Add(Around)
-				continue
-			}
-			list = append(list, interval{from: m.at.Add(-Around), to: m.at.Add(Around), lease: m.lease})
-		}
-		s.shown[k] = list
-	}
-}
-
-// Seal turns what was learned into intervals. A session ends at its end record, at the next session on the
-// same address, or after MaxSession.
+// Seal turns what was learned into intervals that do not overlap. A session ends at its end record, at the next
+// session on the same address, or after MaxSession. The order of learning does not matter.
 func (s *Sessions) Seal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sealLogons()
+	s.shown = make(map[holderKey][]interval, len(s.logons))
+	for k, marks := range s.logons {
+		s.shown[k] = spans(marks)
+	}
 	s.sealed = make(map[holderKey][]interval, len(s.marks))
 	for k, marks := range s.marks {
-		slices.SortFunc(marks, func(a, b mark) int {
-			if c := a.at.Compare(b.at); c != 0 {
-				return c
-			}
-			if a.lease.End != b.lease.End { // an end comes before a start of the same second
-				if a.lease.End {
-					return -1
-				}
-				return 1
-			}
-			return cmp.Compare(a.id.String(), b.id.String())
-		})
-		var list []interval
-		for _, m := range marks {
-			n := len(list)
-			open := n > 0 && list[n-1].to.IsZero()
-			switch {
-			case m.lease.Start && open && sameHolder(list[n-1].lease, m.lease) && m.at.Sub(list[n-1].from) < sameStart:
-				merge(&list[n-1].lease, m.lease) // a second record of the same session
-			case m.lease.Start:
-				if open {
-					list[n-1].to = m.at
-				}
-				list = append(list, interval{from: m.at, lease: identified(k, m)})
-			case open && sameHolder(list[n-1].lease, m.lease):
-				list[n-1].to = m.at
-			}
-		}
-		for i := range list {
-			if list[i].to.IsZero() || list[i].to.Sub(list[i].from) > 7*MaxSession {
-				list[i].to = list[i].from.Add(MaxSession)
-				if i+1 < len(list) && list[i+1].from.Before(list[i].to) {
-					list[i].to = list[i+1].from
-				}
-			}
-		}
-		s.sealed[k] = list
+		s.sealed[k] = sessions(k, marks)
 	}
 }
 
-// identified gives a session that its source did not number an id of its own: kind, address and start.
+// spans joins the logons of one account from one address. An address has one holder at a time: the next
+// account's logon ends the span of the one before it.
+func spans(marks []mark) []interval {
+	slices.SortFunc(marks, func(a, b mark) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.lease.Holder.Name, b.lease.Holder.Name), slices.Compare(a.id[:], b.id[:]))
+	})
+	var list []interval
+	for _, m := range marks {
+		x := interval{from: m.at.Add(-Around), to: m.at.Add(Around), lease: m.lease}
+		if n := len(list); n > 0 && !x.from.After(list[n-1].to) {
+			last := &list[n-1]
+			if strings.EqualFold(last.lease.Holder.Name, m.lease.Holder.Name) {
+				last.to = x.to
+				merge(&last.lease, m.lease)
+				continue
+			}
+			if last.to.After(m.at) {
+				last.to = m.at
+			}
+			x.from = last.to
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// sessions pairs the start and end records of one address.
+func sessions(k holderKey, marks []mark) []interval {
+	slices.SortFunc(marks, func(a, b mark) int {
+		if a.at.Equal(b.at) && a.lease.Start != b.lease.Start { // an end comes before a start of the same second
+			if b.lease.Start {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.at.Compare(b.at), slices.Compare(a.id[:], b.id[:]))
+	})
+	marks = slices.CompactFunc(marks, func(a, b mark) bool { return a.at.Equal(b.at) && a.lease == b.lease })
+	p := pairing{key: k}
+	for len(marks) > 0 {
+		n := 1
+		for n < len(marks) && marks[n].at.Equal(marks[0].at) {
+			n++
+		}
+		p.moment(marks[:n])
+		marks = marks[n:]
+	}
+	p.bound()
+	return p.list
+}
+
+// pairing is the sessions of one address so far.
+type pairing struct {
+	key  holderKey
+	list []interval
+}
+
+// open returns the session that is still open, or nil.
+func (p *pairing) open() *interval {
+	if n := len(p.list); n > 0 && p.list[n-1].to.IsZero() {
+		return &p.list[n-1]
+	}
+	return nil
+}
+
+// moment takes the records of one moment, ends first. An end that closes nothing older may be that of a session
+// which began in the same second.
+func (p *pairing) moment(marks []mark) {
+	var left []mark
+	for _, m := range marks {
+		begins := func(o mark) bool { return o.lease.Start && o.lease.ID != "" && o.lease.ID == m.lease.ID }
+		switch x := p.open(); {
+		case m.lease.Start:
+			p.start(m)
+		case x != nil && p.ends(x, m.lease) && !slices.ContainsFunc(marks, begins):
+			x.to, x.ended = m.at, true
+		default:
+			left = append(left, m)
+		}
+	}
+	for _, m := range left {
+		x := p.open()
+		if x == nil || !sameHolder(x.lease, m.lease) || !sameID(x.source, m.lease.ID) {
+			continue
+		}
+		if x.from.Equal(m.at) || m.lease.ID != "" && x.source == m.lease.ID {
+			x.to, x.ended = m.at, true
+		}
+	}
+}
+
+func (p *pairing) start(m mark) {
+	x := p.open()
+	if x != nil && sameHolder(x.lease, m.lease) && sameID(x.source, m.lease.ID) && m.at.Sub(x.from) < sameStart {
+		merge(&x.lease, m.lease) // a second record of the same session
+		x.source = cmp.Or(x.source, m.lease.ID)
+		return
+	}
+	if x != nil {
+		x.to = m.at
+	}
+	p.list = append(p.list, interval{from: m.at, lease: identified(p.key, m), source: m.lease.ID})
+}
+
+// ends reports whether an end record is that of the open session, and not the late one of the session before it.
+func (p *pairing) ends(x *interval, l ocsf.Lease) bool {
+	if n := len(p.list); n > 1 && l.ID != "" && p.list[n-2].source == l.ID && x.source != l.ID {
+		return false
+	}
+	return sameHolder(x.lease, l)
+}
+
+// bound ends what has no end of its own, or one that can't be its own.
+func (p *pairing) bound() {
+	for i := range p.list {
+		x, longest := &p.list[i], MaxSession
+		if x.ended || p.key.dhcp && !x.to.IsZero() {
+			longest = LongestSession
+		}
+		if !x.to.IsZero() && x.to.Sub(x.from) <= longest {
+			continue
+		}
+		x.to, x.ended = x.from.Add(MaxSession), false
+		if i+1 < len(p.list) && p.list[i+1].from.Before(x.to) {
+			x.to = p.list[i+1].from
+		}
+	}
+}
+
+// identified gives a session an id of our own, of tenant, kind, address and start: sources number theirs per
+// gateway, or not at all.
 func identified(k holderKey, m mark) ocsf.Lease {
 	m.lease.ID = fmt.Sprintf("%s:%s:%s@%d", k.tenant, m.lease.Kind, k.addr, m.at.Unix())
 	return m.lease
 }
 
 func sameHolder(a, b ocsf.Lease) bool {
-	return a.Holder.Name == b.Holder.Name && (a.Device == b.Device || a.Device == "" || b.Device == "")
+	return strings.EqualFold(a.Holder.Name, b.Holder.Name) && (strings.EqualFold(a.Device, b.Device) || a.Device == "" || b.Device == "")
 }
+
+// sameID reports whether two ids of a source may name one session; one that names none says nothing.
+func sameID(a, b string) bool { return a == b || a == "" || b == "" }
 
 func merge(into *ocsf.Lease, l ocsf.Lease) {
 	if !into.Public.IsValid() {
@@ -157,31 +252,52 @@ func merge(into *ocsf.Lease, l ocsf.Lease) {
 	if into.Device == "" {
 		into.Device = l.Device
 	}
-	if into.Holder.Name == "" {
-		into.Holder = l.Holder
-	}
 }
 
-// Holder returns the lease of an address at a time.
+// Holder returns the lease of an address at a time: who had a session on it, else who logged on from it, else
+// the device that it was assigned to.
 func (s *Sessions) Holder(id tenant.ID, addr netip.Addr, at time.Time) (ocsf.Lease, bool) {
-	k := holderKey{id, addr.Unmap()}
+	k := holderKey{tenant: id, addr: addr.Unmap()}
 	if l, ok := holder(s.sealed[k], at); ok {
 		return l, true
 	}
-	return holder(s.shown[k], at)
+	device, assigned := holder(s.sealed[holderKey{k.tenant, k.addr, true}], at)
+	if l, ok := holder(s.shown[k], at); ok {
+		l.Device = cmp.Or(l.Device, device.Device)
+		return l, true
+	}
+	return device, assigned
 }
 
-func holder(list []interval, at time.Time) (ocsf.Lease, bool) {
-	i, found := slices.BinarySearchFunc(list, at, func(x interval, t time.Time) int { return x.from.Compare(t) })
-	if !found {
-		i--
+// session returns the lease of the session that a lease record itself tells of.
+func (s *Sessions) session(id tenant.ID, l *ocsf.Lease, at time.Time) (ocsf.Lease, bool) {
+	list := s.sealed[holderKey{id, l.Addr.Unmap(), l.Kind == "dhcp"}]
+	// At the moment in which one session follows another the record may be of either, and a late end is of the one before.
+	for i, back := begun(list, at), 0; i >= 0 && back < 3; i, back = i-1, back+1 {
+		x := list[i]
+		if sameHolder(x.lease, *l) && sameID(x.source, l.ID) && (!at.After(x.to.Add(grace)) || x.source != "" && x.source == l.ID) {
+			return x.lease, true
+		}
 	}
-	// The session log and the sensor have different clocks: a second of grace on either side.
-	if i+1 < len(list) && !found && list[i+1].from.Sub(at) <= time.Second && (i < 0 || at.After(list[i].to)) {
+	return ocsf.Lease{}, false
+}
+
+// begun returns the place of the last interval that had begun at the time; -1 where none had.
+func begun(list []interval, at time.Time) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].from.After(at) }) - 1
+}
+
+// holder looks an address up with a second of grace on either side; a session that is really open comes first.
+func holder(list []interval, at time.Time) (ocsf.Lease, bool) {
+	i := begun(list, at)
+	if i >= 0 && !at.After(list[i].to) {
+		return list[i].lease, true
+	}
+	if i+1 < len(list) && list[i+1].from.Sub(at) <= grace {
 		return list[i+1].lease, true
 	}
-	if i < 0 || at.After(list[i].to.Add(time.Second)) {
-		return ocsf.Lease{}, false
+	if i >= 0 && !at.After(list[i].to.Add(grace)) {
+		return list[i].lease, true
 	}
-	return list[i].lease, true
+	return ocsf.Lease{}, false
 }
