@@ -123,7 +123,6 @@ type builder struct {
 	set    Set
 	text   strings.Builder
 	known  map[shared]uint32
-	count  int
 	hashes []uint64
 }
 

@@ -272,13 +272,6 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func wasWere(n int) string {
-	if n == 1 {
-		return " was"
-	}
-	return " were"
-}
-
 // span writes a duration as people say it.
 func span(ns int64) string {
 	d := time.Duration(ns)

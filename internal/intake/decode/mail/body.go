@@ -25,7 +25,6 @@ type body struct {
 	images  int             // inline images
 	parts   int
 	decoded int64
-	deep    bool
 	links   map[string]int // URL → position in mail.Links
 	traits  map[string]string
 	files   []file // attachments to look into once the text is read
