@@ -1,20 +1,18 @@
 // Package order puts the events of all sources into event time. Sorter takes them in any order, keeps what fits
 // in its budget, spills the rest to disk as sorted runs, and gives everything back in one k-way merge: by time,
-// then by event id, so that the order depends on nothing but the events. Equal records that were delivered twice
-// come out once.
+// then by event id, file and record, so that the order depends on nothing but the events. Equal records that were
+// delivered twice come out once. A disk that is full or a spill file that was cut short is an error, never a
+// shorter answer.
 package order
 
 import (
-	"bufio"
 	"bytes"
-	"container/heap"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/klauspost/compress/s2"
 
@@ -24,55 +22,119 @@ import (
 // DefaultBudget is how many bytes of encoded events a Sorter keeps in memory before it spills.
 const DefaultBudget = 192 << 20
 
+// MinBudget is the least budget: below it a Sorter would open more spill files than a process may.
+const MinBudget = 64 << 10
+
+// block is how much of encoded events is allocated at a time, so that growth neither copies nor doubles.
+const block = 1 << 20
+
+// spillBlock is the block size of compressed spill files: a merge holds one block of each run in memory.
+const spillBlock = 256 << 10
+
 // Sorter is an external merge sort of events. It is not safe for concurrent use.
 type Sorter struct {
 	dir        string
 	budget     int
-	arena      []byte
-	index      []entry
-	runs       []*os.File
+	blocks     [][]byte // hold the items' data; those after the current one are empty
+	current    int
+	used       int // bytes of the blocks in use and of what did not fit one
+	index      []item
+	runs       []run
+	err        error
 	Duplicates int64 // records that were delivered more than once; set by Merge
 }
 
-type entry struct {
-	nanos    int64
-	id       ocsf.EventID
-	from, to int
+// item is an encoded event behind the name of its file, and what it is ordered by.
+type item struct {
+	nanos  int64
+	id     ocsf.EventID
+	record int64
+	name   int // length of the file's name
+	data   []byte
+}
+
+// itemSize is how many bytes an item takes beside its data.
+const itemSize = 72
+
+// compare orders by time, id, file and record; whatever else differs, so that no two items that differ are equal.
+func (x *item) compare(y *item) int {
+	switch {
+	case x.nanos < y.nanos: // most are told apart here
+		return -1
+	case x.nanos > y.nanos:
+		return 1
+	}
+	return cmp.Or(bytes.Compare(x.id[:], y.id[:]), bytes.Compare(x.data[:x.name], y.data[:y.name]),
+		cmp.Compare(x.record, y.record), bytes.Compare(x.data, y.data))
+}
+
+// run is one spill file and how many items were written to it.
+type run struct {
+	file  *os.File
+	count int
 }
 
 // NewSorter returns a sorter that spills into temporary files below dir ("" for the system's), removed by Close.
-// A budget of 0 is DefaultBudget.
+// A budget of 0 is DefaultBudget; the least is MinBudget.
 func NewSorter(dir string, budget int) *Sorter {
 	if budget <= 0 {
 		budget = DefaultBudget
 	}
-	return &Sorter{dir: dir, budget: budget}
+	return &Sorter{dir: dir, budget: max(budget, MinBudget)}
 }
 
-// Add takes a copy of the event. Its time must be set, and its id must be the hash of what identifies it.
+// Add takes a copy of the event. Its time must be set, and its id must be the hash of what identifies it. After
+// an error every further call returns the same.
 func (s *Sorter) Add(e *ocsf.Event) error {
-	from := len(s.arena)
-	var err error
-	if s.arena, err = e.AppendBinary(s.arena); err != nil {
+	if s.err != nil {
+		return s.err
+	}
+	data, err := s.keep(e)
+	if err != nil {
+		s.err = err
 		return err
 	}
-	s.index = append(s.index, entry{e.Time.UnixNano(), e.ID, from, len(s.arena)})
-	if len(s.arena)+len(s.index)*40 >= s.budget {
-		return s.spill()
+	s.index = append(s.index, item{e.Time.UnixNano(), e.ID, e.Raw.Record, len(e.Raw.File), data})
+	if s.used+cap(s.index)*itemSize >= s.budget {
+		s.err = s.spill()
 	}
-	return nil
+	return s.err
 }
 
+// keep encodes the event into the current block, or into the next where it might not fit.
+func (s *Sorter) keep(e *ocsf.Event) ([]byte, error) {
+	if s.blocks == nil || cap(s.blocks[s.current])-len(s.blocks[s.current]) < s.blockSize()/16 {
+		s.nextBlock()
+	}
+	old := s.blocks[s.current]
+	b, err := e.AppendBinary(append(old, e.Raw.File...))
+	if err != nil {
+		return nil, err
+	}
+	data := b[len(old):len(b):len(b)]
+	if cap(b) == cap(old) {
+		s.blocks[s.current] = b
+		return data, nil
+	}
+	data = bytes.Clone(data) // it did not fit and has memory of its own
+	s.used += len(data)
+	return data, nil
+}
+
+func (s *Sorter) nextBlock() {
+	if s.blocks != nil {
+		s.current++
+	}
+	if s.current == len(s.blocks) {
+		s.blocks = append(s.blocks, make([]byte, 0, s.blockSize()))
+	}
+	s.used += s.blockSize()
+}
+
+func (s *Sorter) blockSize() int { return min(block, s.budget/8) }
+
 func (s *Sorter) sort() {
-	slices.SortFunc(s.index, func(a, b entry) int {
-		if a.nanos != b.nanos {
-			if a.nanos < b.nanos {
-				return -1
-			}
-			return 1
-		}
-		return bytes.Compare(a.id[:], b.id[:])
-	})
+	slices.SortFunc(s.index, func(x, y item) int { return x.compare(&y) })
 }
 
 func (s *Sorter) spill() error {
@@ -81,193 +143,60 @@ func (s *Sorter) spill() error {
 	if err != nil {
 		return fmt.Errorf("making a spill file: %w", err)
 	}
-	s.runs = append(s.runs, f)
-	w := s2.NewWriter(f, s2.WriterConcurrency(1))
-	var head [28]byte
-	for _, x := range s.index {
-		binary.LittleEndian.PutUint64(head[:8], uint64(x.nanos))
-		copy(head[8:24], x.id[:])
-		binary.LittleEndian.PutUint32(head[24:], uint32(x.to-x.from))
+	s.runs = append(s.runs, run{f, len(s.index)})
+	w := s2.NewWriter(f, s2.WriterConcurrency(1), s2.WriterBlockSize(spillBlock))
+	var head [headSize]byte
+	for i := range s.index {
+		x := &s.index[i]
+		x.put(&head)
 		if _, err := w.Write(head[:]); err != nil {
 			return fmt.Errorf("writing spill file %s: %w", f.Name(), err)
 		}
-		if _, err := w.Write(s.arena[x.from:x.to]); err != nil {
+		if _, err := w.Write(x.data); err != nil {
 			return fmt.Errorf("writing spill file %s: %w", f.Name(), err)
 		}
 	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("writing spill file %s: %w", f.Name(), err)
 	}
-	s.arena, s.index = s.arena[:0], s.index[:0]
+	clear(s.index)
+	s.index = s.index[:0]
+	for i := range s.blocks {
+		s.blocks[i] = s.blocks[i][:0]
+	}
+	s.current, s.used = 0, s.blockSize()
 	return nil
+}
+
+// headSize is the length of what stands before each item's data in a spill file.
+const headSize = 8 + 16 + 8 + 4 + 4
+
+func (x *item) put(head *[headSize]byte) {
+	binary.LittleEndian.PutUint64(head[:], uint64(x.nanos))
+	copy(head[8:], x.id[:])
+	binary.LittleEndian.PutUint64(head[24:], uint64(x.record))
+	binary.LittleEndian.PutUint32(head[32:], uint32(x.name))
+	binary.LittleEndian.PutUint32(head[36:], uint32(len(x.data)))
+}
+
+// get reads what put wrote and makes room for the data.
+func (x *item) get(head *[headSize]byte) {
+	x.nanos = int64(binary.LittleEndian.Uint64(head[:]))
+	copy(x.id[:], head[8:])
+	x.record = int64(binary.LittleEndian.Uint64(head[24:]))
+	x.name = int(binary.LittleEndian.Uint32(head[32:]))
+	n := int(binary.LittleEndian.Uint32(head[36:]))
+	x.data = slices.Grow(x.data[:0], n)[:n]
 }
 
 // Close removes the spill files.
 func (s *Sorter) Close() error {
-	for _, f := range s.runs {
-		f.Close()
-		os.Remove(f.Name())
+	for _, r := range s.runs {
+		r.file.Close()
+		os.Remove(r.file.Name())
 	}
-	s.runs, s.arena, s.index = nil, nil, nil
+	s.runs, s.blocks, s.index = nil, nil, nil
 	return nil
-}
-
-// cursor reads one run, on disk or in memory.
-type cursor struct {
-	nanos int64
-	id    ocsf.EventID
-	data  []byte
-	next  func(c *cursor) error // io.EOF at the end
-	n     int                   // ordinal, to break ties for good
-}
-
-type cursors []*cursor
-
-func (c cursors) Len() int { return len(c) }
-func (c cursors) Less(i, j int) bool {
-	if c[i].nanos != c[j].nanos {
-		return c[i].nanos < c[j].nanos
-	}
-	if x := bytes.Compare(c[i].id[:], c[j].id[:]); x != 0 {
-		return x < 0
-	}
-	return c[i].n < c[j].n
-}
-func (c cursors) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *cursors) Push(x any)   { *c = append(*c, x.(*cursor)) }
-func (c *cursors) Pop() any {
-	old := *c
-	x := old[len(old)-1]
-	*c = old[:len(old)-1]
-	return x
-}
-
-// Merge calls each for every event in order, each record once. It may be called once.
-func (s *Sorter) Merge(each func(*ocsf.Event) error) error {
-	var h cursors
-	for i, f := range s.runs {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return fmt.Errorf("reading spill file %s: %w", f.Name(), err)
-		}
-		h = append(h, &cursor{n: i, next: diskRun(f)})
-	}
-	s.sort()
-	at := 0
-	h = append(h, &cursor{n: len(h), next: func(c *cursor) error {
-		if at == len(s.index) {
-			return io.EOF
-		}
-		x := s.index[at]
-		c.nanos, c.id, c.data = x.nanos, x.id, s.arena[x.from:x.to]
-		at++
-		return nil
-	}})
-	live := h[:0]
-	for _, c := range h {
-		switch err := c.next(c); err {
-		case nil:
-			live = append(live, c)
-		case io.EOF:
-		default:
-			return err
-		}
-	}
-	h = live
-	heap.Init(&h)
-	return s.drain(h, each)
-}
-
-func (s *Sorter) drain(h cursors, each func(*ocsf.Event) error) error {
-	var group []*ocsf.Event
-	flush := func() error {
-		for _, e := range s.once(group) {
-			if err := each(e); err != nil {
-				return err
-			}
-		}
-		group = group[:0]
-		return nil
-	}
-	for len(h) > 0 {
-		c := h[0]
-		e := new(ocsf.Event)
-		if err := e.UnmarshalBinary(c.data); err != nil {
-			return fmt.Errorf("reading back a sorted event: %w", err)
-		}
-		if len(group) > 0 && (group[0].ID != e.ID || !group[0].Time.Equal(e.Time)) {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		group = append(group, e)
-		switch err := c.next(c); err {
-		case nil:
-			heap.Fix(&h, 0)
-		case io.EOF:
-			heap.Pop(&h)
-		default:
-			return err
-		}
-	}
-	return flush()
-}
-
-// once drops what was delivered twice. Records with an id of the source's own are one event. Records without
-// are told apart by their ordinal among equal records of the same file, so that a line that really stands twice
-// counts twice, and a file that was copied counts once.
-func (s *Sorter) once(group []*ocsf.Event) []*ocsf.Event {
-	if len(group) < 2 {
-		return group
-	}
-	slices.SortFunc(group, func(a, b *ocsf.Event) int {
-		if c := strings.Compare(a.Raw.File, b.Raw.File); c != 0 {
-			return c
-		}
-		return int(a.Raw.Record - b.Raw.Record)
-	})
-	if group[0].SourceID != "" {
-		s.Duplicates += int64(len(group) - 1)
-		return group[:1]
-	}
-	out := group[:0:0]
-	file, ordinal := "", 0
-	for i, e := range group {
-		if i == 0 || e.Raw.File != file {
-			file, ordinal = e.Raw.File, 0
-		}
-		if ordinal >= len(out) {
-			if ordinal > 0 {
-				h := sha256.Sum256(binary.AppendUvarint(append([]byte(nil), e.ID[:]...), uint64(ordinal)))
-				e.ID = ocsf.EventID(h[:16])
-			}
-			out = append(out, e)
-		} else {
-			s.Duplicates++
-		}
-		ordinal++
-	}
-	return out
-}
-
-func diskRun(f *os.File) func(*cursor) error {
-	r := bufio.NewReaderSize(s2.NewReader(f, s2.ReaderMaxBlockSize(1<<20)), 64<<10)
-	var head [28]byte
-	return func(c *cursor) error {
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			if err == io.EOF {
-				return io.EOF
-			}
-			return fmt.Errorf("reading spill file %s: %w", f.Name(), err)
-		}
-		c.nanos = int64(binary.LittleEndian.Uint64(head[:8]))
-		copy(c.id[:], head[8:24])
-		n := int(binary.LittleEndian.Uint32(head[24:]))
-		c.data = slices.Grow(c.data[:0], n)[:n]
-		if _, err := io.ReadFull(r, c.data); err != nil {
-			return fmt.Errorf("reading spill file %s: %w", f.Name(), err)
-		}
-		return nil
-	}
 }
 
 // Identify sets the id of an event from its tenant and the source's own id, or from the raw record where the
