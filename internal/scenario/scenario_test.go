@@ -65,7 +65,11 @@ func digest(files map[string][]byte) string {
 
 func TestSameOptionsGiveTheSameBytes(t *testing.T) {
 	t.Parallel()
-	for _, kind := range Kinds() {
+	kinds := Kinds()
+	if sampled {
+		kinds = kinds[:1]
+	}
+	for _, kind := range kinds {
 		a, _ := write(t, small(kind, 9))
 		b, _ := write(t, small(kind, 9))
 		if digest(tree(t, a)) != digest(tree(t, b)) {
@@ -74,11 +78,18 @@ func TestSameOptionsGiveTheSameBytes(t *testing.T) {
 	}
 }
 
+// sampled is set where the race detector makes scenarios take long: then fewer of them are written.
+var sampled = raceEnabled && os.Getenv("BREAKWATER_LONG") == ""
+
 func TestScenariosAreFair(t *testing.T) {
 	t.Parallel()
-	outside := map[string]int{}
-	for _, kind := range []string{"island-hop", "delegated-admin"} {
-		for seed := range uint64(6) {
+	outside := 0
+	for i, kind := range []string{"island-hop", "delegated-admin"} {
+		seeds := []uint64{1, 7, 2, 8, 3, 4} // 7 and 8 begin outside the telemetry
+		if sampled {
+			seeds = seeds[i : i+1]
+		}
+		for _, seed := range seeds {
 			dir, truth := write(t, small(kind, seed))
 			r, err := Check(context.Background(), dir)
 			if err != nil {
@@ -88,14 +99,16 @@ func TestScenariosAreFair(t *testing.T) {
 				t.Errorf("%s, seed %d:\n%s", kind, seed, r.String())
 			}
 			if r.Attack == 0 || len(truth.Campaigns) != 1 {
-				t.Errorf("%s, seed %d: %d records of the intruder, %d campaigns", kind, seed, r.Attack, len(truth.Campaigns))
+				t.Fatalf("%s, seed %d: %d records of the intruder, %d campaigns", kind, seed, r.Attack, len(truth.Campaigns))
 			}
 			if truth.Campaigns[0].Ask != nil {
-				outside[kind]++
+				outside++
 			}
 		}
 	}
-	t.Logf("first foothold outside the telemetry: %v of 6 each", outside)
+	if outside == 0 {
+		t.Error("every first foothold lies in the telemetry")
+	}
 }
 
 func TestAThirdOfTheFootholdsLiesOutside(t *testing.T) {
@@ -128,7 +141,11 @@ func TestFalseAlarmHasNoCampaign(t *testing.T) {
 // folder that was written without them.
 func TestBackgroundDoesNotKnowTheAttack(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"island-hop", "delegated-admin"} {
+	kinds := []string{"island-hop", "delegated-admin"}
+	if sampled {
+		kinds = kinds[:1]
+	}
+	for _, kind := range kinds {
 		o := small(kind, 7)
 		dir, _ := write(t, o)
 		o.WithoutAttack = true
@@ -251,13 +268,16 @@ func TestMoreEventsAreBackground(t *testing.T) {
 	t.Parallel()
 	o := small("island-hop", 2)
 	o.Events = 60_000
+	if sampled {
+		o.Events = 30_000
+	}
 	dir, _ := write(t, o)
 	r, err := Check(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Events < 40_000 || r.Events > 90_000 || !r.OK() {
-		t.Errorf("60000 events asked for:\n%s", r.String())
+	if r.Events < o.Events*2/3 || r.Events > o.Events*3/2 || !r.OK() {
+		t.Errorf("%d events asked for:\n%s", o.Events, r.String())
 	}
 }
 
