@@ -2,10 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/scenario"
 )
 
@@ -15,6 +17,7 @@ func newScenario(c *console) *cobra.Command {
 
 func newScenarioWrite(c *console) *cobra.Command {
 	var o scenario.Options
+	var without []string
 	cmd := &cobra.Command{
 		Use:   "write DIR",
 		Short: "Write the telemetry of a provider and its clients, with its truth",
@@ -26,6 +29,12 @@ Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
   breakwater scenario write --kind false-alarm --rename 9 ./quiet`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, l := range without {
+				if !slices.Contains(tenant.Layers, tenant.Layer(l)) {
+					return usage("--without-layer %s: use mail, network, endpoint, cloud or access", l)
+				}
+				o.WithoutLayers = append(o.WithoutLayers, tenant.Layer(l))
+			}
 			t, err := scenario.Write(cmd.Context(), o, args[0])
 			if err != nil {
 				return err
@@ -41,6 +50,7 @@ Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
 	f.Uint64Var(&o.Seed, "seed", 1, "another seed, another story")
 	f.Uint64Var(&o.Rename, "rename", 0, "another seed for names, addresses, ids and dates of the same story")
 	f.Int64Var(&o.Events, "events", 0, "grow the background to about this many events")
+	f.StringSliceVar(&without, "without-layer", nil, "leave a layer out at every tenant: mail|network|endpoint|cloud|access (may be repeated)")
 	f.BoolVar(&o.WithoutAttack, "without-attack", false, "write the background alone")
 	return cmd
 }

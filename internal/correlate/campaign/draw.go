@@ -1,7 +1,9 @@
 package campaign
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/hop"
@@ -19,6 +21,10 @@ type Evidence struct {
 
 // Draw draws the conclusions. It changes nothing it is given, and the same evidence gives the same result.
 func Draw(in Evidence) *Result {
+	in.Findings = slices.Clone(in.Findings)
+	slices.SortFunc(in.Findings, func(a, b *ocsf.Finding) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(string(a.Tenant), string(b.Tenant)), strings.Compare(a.ID, b.ID))
+	})
 	r := &Result{Schema: SchemaVersion, Incidents: incidents(in.Findings), Coverage: in.Telemetry.Rows(in.Model), List: in.Findings,
 		Campaigns: []Campaign{}, Unparsed: []Unparsed{}}
 	if r.Incidents == nil {
@@ -26,13 +32,15 @@ func Draw(in Evidence) *Result {
 	}
 	traceIncidents(in, r.Incidents)
 	r.Findings = totals(in.Findings)
+	var seen []map[cell]Outcome
 	for _, g := range gather(in) {
 		c := g.conclude(in)
+		seen = append(seen, g.layers())
 		c.attach(r.Incidents)
 		r.Campaigns = append(r.Campaigns, *c)
 	}
 	slices.SortStableFunc(r.Campaigns, func(a, b Campaign) int { return a.began().Compare(b.began()) })
-	r.Matrix = matrix(in, r.Campaigns)
+	r.Matrix = matrix(in, r.Campaigns, seen)
 	return r
 }
 
@@ -79,7 +87,7 @@ func (c *Campaign) attach(list []Incident) {
 
 // matrix says for each tenant and layer what happened there, over all campaigns: the worst that was seen in the
 // layer, else the tenant's own outcome where nothing was seen, and blind where nothing could be.
-func matrix(in Evidence, campaigns []Campaign) []MatrixRow {
+func matrix(in Evidence, campaigns []Campaign, sessions []map[cell]Outcome) []MatrixRow {
 	byID := map[string]*ocsf.Finding{}
 	for _, f := range in.Findings {
 		byID[f.ID] = f
@@ -96,6 +104,11 @@ func matrix(in Evidence, campaigns []Campaign) []MatrixRow {
 					}
 				}
 			}
+			for _, m := range sessions {
+				if o, ok := m[cell{id, l}]; ok && rank(o) < rank(row.Outcome) {
+					row.Outcome = o
+				}
+			}
 			if row.Events == 0 && row.Findings == 0 {
 				row.Outcome = Blind
 			}
@@ -103,6 +116,28 @@ func matrix(in Evidence, campaigns []Campaign) []MatrixRow {
 		}
 	}
 	return rows
+}
+
+// layers tells what the intruder's sessions did, by tenant and layer.
+func (g *group) layers() map[cell]Outcome {
+	out := map[cell]Outcome{}
+	for _, s := range g.tainted {
+		if s.Out {
+			continue
+		}
+		for l := range s.Layers {
+			k := cell{s.Tenant, l}
+			if _, ok := out[k]; !ok {
+				out[k] = Attempted
+			}
+		}
+		for _, a := range s.Acts {
+			if a.Got {
+				out[cell{s.Tenant, a.Layer}] = Succeeded
+			}
+		}
+	}
+	return out
 }
 
 func (row *MatrixRow) add(t TenantOutcome, byID map[string]*ocsf.Finding) {

@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -120,165 +119,17 @@ func underApproval(m *tenant.Model, f *ocsf.Finding) bool {
 		if f.Trust == "" || a.Trust != f.Trust || f.Time.Before(a.From) || !f.Time.Before(a.Until) {
 			continue
 		}
+		told, inside := false, true // who leaves the scope, and what somebody else did beside, is not approved
 		for _, ev := range f.Evidence {
-			if src := ev.Event.Src.IP; src.IsValid() && a.Src.Contains(src) {
-				return true
+			if e := ev.Event; e.Src.IP.IsValid() {
+				told, inside = true, inside && a.Covers(a.Kind, f.Trust, e.Src.IP, e.Dst.IP, e.Time)
 			}
 		}
-		if a.Until.Sub(a.From) >= 24*time.Hour && !slices.ContainsFunc(f.Evidence, func(ev ocsf.Evidence) bool { return ev.Event.Src.IP.IsValid() }) {
-			return true // a test of days, and a record that does not tell an address
+		if told && inside || !told && a.Until.Sub(a.From) >= 24*time.Hour {
+			return true // a test of days covers records that do not tell an address
 		}
 	}
 	return false
-}
-
-// infraKeys are the intruder's own things that a finding names. Private addresses mean another thing in every
-// tenant and never join.
-func infraKeys(f *ocsf.Finding) []string {
-	var keys []string
-	for _, e := range f.Entities {
-		if e.Role != ocsf.RoleInfrastructure || (e.Type == ocsf.EntityIP && !joinable(e.Value)) {
-			continue
-		}
-		keys = append(keys, string(e.Type)+"\x00"+strings.ToLower(e.Value))
-	}
-	return keys
-}
-
-func joinable(ip string) bool {
-	a, err := netip.ParseAddr(ip)
-	return err == nil && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsUnspecified()
-}
-
-func joinByInfrastructure(s sets, list []*ocsf.Finding) {
-	first := map[string]int{}
-	for i, f := range list {
-		for _, k := range infraKeys(f) {
-			if j, ok := first[k]; ok {
-				s.join(j, i)
-			} else {
-				first[k] = i
-			}
-		}
-	}
-}
-
-// joinByAccount joins what the same account of a partner did, in its own house and in others'.
-func joinByAccount(s sets, list []*ocsf.Finding, m *tenant.Model, names map[string]string) {
-	last := map[string]int{}
-	for i, f := range list {
-		p := f.Partner
-		if own := m.PartnerOf(f.Tenant); p == "" && own != nil {
-			p = own.ID
-		}
-		if p == "" {
-			continue
-		}
-		for _, e := range f.Entities {
-			if e.Role != ocsf.RoleActor || e.Type != ocsf.EntityUser {
-				continue
-			}
-			k := string(p) + "\x00" + canonical(names, e.Value)
-			if j, ok := last[k]; ok && f.Time.Sub(list[j].End) <= PathGap {
-				s.join(j, i)
-			}
-			last[k] = i
-		}
-	}
-}
-
-// aliases learns which person of a partner stands behind the nameless accounts that delegated administration
-// shows in a customer's audit log: who signed in to the same tenant from the same address at the same time.
-func aliases(g *hop.Graph) map[string]string {
-	type place struct {
-		tenant tenant.ID
-		addr   netip.Addr
-	}
-	people := map[place][]*hop.Session{}
-	all := g.Sessions()
-	for _, s := range all {
-		if s.Kind == hop.KindCloud && s.Partner != "" && !nameless(s.User) && !strings.HasPrefix(s.User, "app ") {
-			k := place{s.Tenant, s.Addr}
-			people[k] = append(people[k], s)
-		}
-	}
-	votes := map[string]map[string]int{}
-	for _, s := range all {
-		if s.Kind != hop.KindCloud || s.Partner == "" || !nameless(s.User) {
-			continue
-		}
-		for _, p := range people[place{s.Tenant, s.Addr}] {
-			if hop.Overlaps(s.Start, s.End, p.Start, p.End, SittingGap) {
-				if votes[s.User] == nil {
-					votes[s.User] = map[string]int{}
-				}
-				votes[s.User][p.User]++
-			}
-		}
-	}
-	out := map[string]string{}
-	for who, v := range votes {
-		best := ""
-		for p, n := range v {
-			if best == "" || n > v[best] || (n == v[best] && p < best) {
-				best = p
-			}
-		}
-		out[who] = best
-	}
-	return out
-}
-
-func nameless(user string) bool {
-	return strings.HasPrefix(user, "user_") && strings.Contains(user, "@")
-}
-
-func canonical(names map[string]string, user string) string {
-	user = strings.ToLower(user)
-	if n, ok := names[user]; ok {
-		return n
-	}
-	return user
-}
-
-// joinByPartner joins what weighs most and came through the same partner, or was found in its own house. What
-// weighs less is daily work too, and needs the intruder's own things or account in common.
-func joinByPartner(s sets, list []*ocsf.Finding, m *tenant.Model) {
-	for p := range m.Partners {
-		partner := &m.Partners[p]
-		last := -1
-		for i, f := range list {
-			if f.Severity < ocsf.SeverityHigh || (!onPath(f, partner) && !atHome(f, partner)) {
-				continue
-			}
-			if last >= 0 && f.Time.Sub(list[last].End) <= PathGap {
-				s.join(last, i)
-			}
-			last = i
-		}
-	}
-}
-
-// onPath reports whether a finding came through the partner into somebody else's house.
-func onPath(f *ocsf.Finding, p *tenant.Partner) bool {
-	return f.Partner == p.ID && f.Tenant != p.Tenant
-}
-
-// atHome reports whether a finding lies in the partner's own house and is an intruder's doing there, not a
-// partner's who in turn comes in.
-func atHome(f *ocsf.Finding, p *tenant.Partner) bool {
-	return p.Tenant != "" && f.Tenant == p.Tenant && f.Partner == "" && intrusive(f)
-}
-
-// intrusive findings show somebody getting in, not noise that a house has anyway.
-func intrusive(f *ocsf.Finding) bool {
-	switch f.Detector {
-	case "recon":
-		return f.Severity >= ocsf.SeverityHigh
-	case "sigma", "indicator":
-		return f.Severity >= ocsf.SeverityHigh
-	}
-	return true
 }
 
 func newGroup(in Evidence, list []*ocsf.Finding, members []int, names map[string]string) *group {
@@ -308,6 +159,12 @@ func (g *group) choosePartner() {
 		hit[f.Tenant] = true
 		if f.Partner != "" {
 			vote(f.Partner, f.Tenant)
+			continue
+		}
+		for i := range g.in.Model.Partners {
+			if p := &g.in.Model.Partners[i]; onlyWayIn(f, p, g.in.Model) || commonCause(f, p, g.in.Model) {
+				vote(p.ID, f.Tenant)
+			}
 		}
 	}
 	if len(votes) == 0 {
@@ -340,147 +197,6 @@ func (g *group) choosePartner() {
 	if p := g.in.Model.Partner(g.partner); p != nil {
 		g.home = p.Tenant
 	}
-}
-
-// qualifies decides whether the group is a campaign. One tenant's trouble is an incident; a campaign needs a
-// second house that the same hand was in, and something that says so.
-func (g *group) qualifies() bool {
-	high, medium := map[tenant.ID]bool{}, map[tenant.ID]bool{}
-	rules := map[tenant.ID]map[string]bool{}
-	homeIn := false
-	for _, f := range g.findings {
-		if !seeds(f) {
-			continue
-		}
-		medium[f.Tenant] = true
-		if f.Severity >= ocsf.SeverityHigh {
-			high[f.Tenant] = true
-		}
-		if rules[f.Tenant] == nil {
-			rules[f.Tenant] = map[string]bool{}
-		}
-		rules[f.Tenant][f.Rule] = true
-		if f.Tenant == g.home && f.Severity >= ocsf.SeverityHigh {
-			homeIn = true
-		}
-	}
-	reached := map[tenant.ID]bool{}
-	for id := range medium {
-		reached[id] = true
-	}
-	for _, x := range g.tainted {
-		if x.Partner == g.partner && !x.Out {
-			reached[x.Tenant] = true
-		}
-	}
-	delete(reached, g.home)
-	clients := len(reached)
-	switch {
-	case homeIn && clients > 0:
-		return true // the partner's house is entered, and something came through it
-	case len(medium) >= 2 && len(high) >= 1 && g.sharesMore():
-		return true
-	case g.partner != "" && clients >= 2 && len(medium) > 0 && g.foreignAddress():
-		return true // the partner's account, from an address of the intruder's, at several clients
-	case g.partner != "" && g.sameReader() >= 2:
-		return true // one account of the partner reads many people's mail at several clients
-	case len(high) >= 2 && g.partner != "" && g.closeInTime():
-		return true // common partner and time alone
-	case len(medium) == 1 && g.partner != "" && len(high) == 1:
-		for id := range high {
-			return id != g.home && highRules(g.findings, id) >= 2 // one client, several kinds of trouble on the partner's path
-		}
-	}
-	return false
-}
-
-// sameReader returns at how many clients one account of the partner opened many people's mail or files.
-func (g *group) sameReader() int {
-	at := map[string]map[tenant.ID]bool{}
-	most := 0
-	for _, f := range g.findings {
-		if f.Rule != "fanout/mailboxes" || !seeds(f) || f.Partner != g.partner {
-			continue
-		}
-		for _, e := range f.Entities {
-			if e.Role != ocsf.RoleActor {
-				continue
-			}
-			who := canonical(g.names, e.Value)
-			if at[who] == nil {
-				at[who] = map[tenant.ID]bool{}
-			}
-			at[who][f.Tenant] = true
-			most = max(most, len(at[who]))
-		}
-	}
-	return most
-}
-
-// foreignAddress reports whether a finding on the partner's path rests on an address that is neither declared nor
-// shared: what comes from it at other clients is the same hand.
-func (g *group) foreignAddress() bool {
-	for _, f := range g.findings {
-		if !seeds(f) || f.Partner != g.partner {
-			continue
-		}
-		for _, k := range infraKeys(f) {
-			if strings.HasPrefix(k, "ip\x00") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func highRules(list []*ocsf.Finding, id tenant.ID) int {
-	rules := map[string]bool{}
-	for _, f := range list {
-		if f.Tenant == id && f.Severity >= ocsf.SeverityHigh && f.Partner != "" {
-			rules[f.Detector] = true
-		}
-	}
-	return len(rules)
-}
-
-// sharesMore reports whether findings of two tenants have the intruder's own things, an account, or an act of
-// the same kind within a day in common.
-func (g *group) sharesMore() bool {
-	seen := map[string]*ocsf.Finding{}
-	for _, f := range g.findings {
-		keys := infraKeys(f)
-		for _, e := range f.Entities {
-			if e.Role == ocsf.RoleActor && f.Partner != "" {
-				keys = append(keys, "actor\x00"+string(e.Type)+"\x00"+strings.ToLower(e.Value))
-			}
-		}
-		if f.Partner != "" {
-			keys = append(keys, "rule\x00"+f.Rule+"\x00"+string(f.Partner))
-		}
-		for _, k := range keys {
-			o := seen[k]
-			if o != nil && o.Tenant != f.Tenant && (!strings.HasPrefix(k, "rule") || f.Time.Sub(o.Time) <= 24*time.Hour) {
-				return true
-			}
-			seen[k] = f
-		}
-	}
-	return false
-}
-
-// closeInTime reports whether high findings of two tenants lie within ClusterWindow.
-func (g *group) closeInTime() bool {
-	var last *ocsf.Finding
-	for _, f := range g.findings {
-		if f.Severity < ocsf.SeverityHigh {
-			continue
-		}
-		if last != nil && last.Tenant != f.Tenant && f.Time.Sub(last.End) <= ClusterWindow {
-			return true
-		}
-		last = f
-	}
-	return false
 }
 
 // joinList tells what holds the campaign together.

@@ -20,7 +20,7 @@ func twoOf(rule string, e ocsf.Entity, tenants ...tenant.ID) *story {
 }
 
 func TestNoMergeByPrivateAddresses(t *testing.T) {
-	for _, ip := range []string{"10.1.2.3", "172.16.9.9", "192.168.1.1", "169.254.7.7", "127.0.0.1", "0.0.0.0", "fd00::1", "fe80::1", "::1", "::ffff:10.1.2.3"} {
+	for _, ip := range []string{"10.1.2.3", "172.16.9.9", "192.168.1.1", "169.254.7.7", "127.0.0.1", "0.0.0.0", "fd00::1", "fe80::1", "::1", "::ffff:10.1.2.3", "100.64.3.4", "224.0.0.251", "255.255.255.255"} {
 		if r := twoOf("sigma/x", infra(ocsf.EntityIP, ip), "alone", "alone-2").draw(); len(r.Campaigns) != 0 {
 			t.Errorf("%s joins two tenants: %s", ip, brief(r))
 		}
@@ -57,7 +57,7 @@ func TestNoMergeByTargetsAndSources(t *testing.T) {
 func tested(src string, with ...change) *story {
 	s := tell("north", "south")
 	for i, id := range []tenant.ID{"north", "south"} {
-		a := tenant.Approval{Trust: tenant.TrustID("isl-" + id), Src: netip.MustParsePrefix("203.0.113.7/32"), Kind: "scan", From: monday, Until: monday.Add(2 * day), Owner: "it", Reason: "yearly test"}
+		a := tenant.Approval{Trust: tenant.TrustID("isl-" + id), Src: netip.MustParsePrefix("203.0.113.7/32"), Dst: netip.MustParsePrefix("10.1.0.0/16"), Kind: "scan", From: monday, Until: monday.Add(2 * day), Owner: "it", Reason: "yearly test"}
 		s.model.Approvals = append(s.model.Approvals, a)
 		e := s.event(id, time.Duration(1+i)*time.Hour, tenant.LayerNetwork, append([]change{by("isl"), from(src), user("isl-pentest")}, with...)...)
 		s.find("recon/horizontal", ocsf.SeverityHigh, ocsf.OutcomeAttempted, one(e), actor("isl-pentest"))
@@ -68,6 +68,7 @@ func tested(src string, with ...change) *story {
 
 func TestApprovedTestIsNoCampaign(t *testing.T) {
 	later := func(e *ocsf.Event) { e.Time = e.Time.Add(3 * day) }
+	outside := func(e *ocsf.Event) { e.Dst.IP = netip.MustParseAddr("10.99.0.1") }
 	nowhere := func(e *ocsf.Event) { e.Src = ocsf.Endpoint{} }
 	for _, c := range []struct {
 		name  string
@@ -77,6 +78,7 @@ func TestApprovedTestIsNoCampaign(t *testing.T) {
 		{"from the approved address in the approved time", tested("203.0.113.7"), ""},
 		{"after its end", tested("203.0.113.7", later), "isl: north south"},
 		{"from another address", tested("203.0.113.8"), "isl: north south"},
+		{"outside of the approved hosts", tested("203.0.113.7", outside), "isl: north south"},
 		{"in a test of days, by records without an address", tested("203.0.113.7", nowhere), ""},
 	} {
 		if got := brief(c.story.draw()); got != c.want {

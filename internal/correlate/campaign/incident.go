@@ -84,7 +84,9 @@ func incidents(findings []*ocsf.Finding) []Incident {
 				if ok && (k.always || f.Time.Sub(list[j].End) <= IncidentGap) {
 					s.join(i, j)
 				}
-				last[k.text] = i
+				if !ok || f.End.After(list[j].End) {
+					last[k.text] = i
+				}
 			}
 		}
 		for _, g := range s.groups() {
@@ -168,6 +170,9 @@ func newIncident(id tenant.ID, list []*ocsf.Finding, group []int) (Incident, boo
 			in.Techniques = append(in.Techniques, f.Technique)
 		}
 		in.Findings = append(in.Findings, f.ID)
+	}
+	if in.Techniques == nil {
+		in.Techniques = []ocsf.Technique{}
 	}
 	slices.Sort(in.Layers)
 	slices.Sort(in.Techniques)

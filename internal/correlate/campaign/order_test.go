@@ -65,6 +65,18 @@ func TestAnyOrderGivesTheSameResult(t *testing.T) {
 	}
 }
 
+func TestAnyOrderOfFindingsGivesTheSameResult(t *testing.T) {
+	want := asJSON(t, everything().draw())
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		in := everything().evidence()
+		r.Shuffle(len(in.Findings), func(i, j int) { in.Findings[i], in.Findings[j] = in.Findings[j], in.Findings[i] })
+		if diff := cmp.Diff(want, asJSON(t, Draw(in))); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+}
+
 func TestDrawChangesNothingItIsGiven(t *testing.T) {
 	in := everything().evidence()
 	state := func() any {

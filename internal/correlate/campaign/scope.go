@@ -109,6 +109,13 @@ func (g *group) accesses() []Access {
 			have[Access{"network", s.Addr.String()}] = true
 		}
 	}
+	if p := g.in.Model.Partner(g.partner); p != nil {
+		for _, f := range g.findings {
+			if onlyWayIn(f, p, g.in.Model) || commonCause(f, p, g.in.Model) {
+				have[Access{"partner-path", string(p.ID)}] = true
+			}
+		}
+	}
 	for _, f := range g.findings {
 		if f.Layer == tenant.LayerMail && f.Partner == g.partner && f.Partner != "" && f.Tenant != g.home {
 			for _, ev := range f.Evidence {
@@ -119,6 +126,9 @@ func (g *group) accesses() []Access {
 				}
 			}
 		}
+	}
+	if len(have) == 0 && g.homeDetectors() >= 2 { // nothing tells yet by which of its ways the intruder will go on
+		have[Access{"partner-path", string(g.partner)}] = true
 	}
 	out := []Access{}
 	for a := range have {
@@ -153,6 +163,8 @@ func grants(t *tenant.Trust, a Access) bool {
 	case "network":
 		addr, err := netip.ParseAddr(a.Value)
 		return err == nil && (slices.ContainsFunc(t.Networks, func(p netip.Prefix) bool { return p.Contains(addr) }) || slices.Contains(t.JumpHosts, a.Value))
+	case "partner-path": // somebody came in by it, and the log that would name the account is missing
+		return len(t.Accounts) > 0 || len(t.Networks) > 0 || len(t.JumpHosts) > 0
 	case "mail":
 		return slices.ContainsFunc(t.MailDomains, func(d string) bool { return tenant.WithinDomain(a.Value, strings.ToLower(d)) })
 	case "remote-tool":

@@ -76,6 +76,9 @@ func (s *Session) keep(a Act) {
 	}
 	for i := range s.Acts {
 		if s.Acts[i].Kind == a.Kind && s.Acts[i].Target == a.Target && s.Acts[i].Detail == a.Detail {
+			if a.Got && !s.Acts[i].Got {
+				s.Acts[i] = a // refused at first, and then not
+			}
 			return
 		}
 	}

@@ -249,6 +249,13 @@ func TestSessionKeepsEachActOnceAndLimitedMany(t *testing.T) {
 	}
 }
 
+func TestActThatWasRefusedFirstGotSomethingThen(t *testing.T) {
+	s := graph(came(0, user("kim"), call("New-InboxRule", ocsf.StatusFailure)), came(time.Minute, user("kim"), call("New-InboxRule", ocsf.StatusSuccess))).Sessions()[0]
+	if len(s.Acts) != 1 || !s.Acts[0].Got || !s.Acts[0].Time.Equal(s.Success) {
+		t.Errorf("%+v, success %s", s.Acts, s.Success)
+	}
+}
+
 func TestSessionsLeftOutAreCounted(t *testing.T) {
 	g := graph(came(0, from("203.0.113.5")))
 	for i := range MaxSessions - 1 {

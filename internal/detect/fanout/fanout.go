@@ -28,6 +28,7 @@ const (
 	KnownSuccess = 3 // earlier successes that make a source a known place
 	MaxKeys      = 200_000
 	maxTouches   = 512
+	maxSprayed   = 10_000 // accounts and sources of one spraying that are told apart
 )
 
 type touch struct {
@@ -143,7 +144,7 @@ func (d *Detector) reportSpread(k actorKey, a *actor, id tenant.ID, n int, learn
 			}
 		}
 	}
-	f.Identify(time.Unix(a.Day*86400, 0), string(k.kind), k.value)
+	f.Identify(time.Unix(a.Day*86400, 0), string(f.Partner), string(k.kind), k.value)
 	f.AddEntity(k.kind, k.value, ocsf.RoleActor)
 	habit := fmt.Sprintf("its own highest so far is %d", a.Habit)
 	if !learned {

@@ -88,7 +88,7 @@ func (d *Detector) reportLogons(x *doors, e *ocsf.Event, who string, hosts map[s
 		for _, o := range x.Tried[:len(x.Tried)-1] {
 			f.AddEvidence(o.Event)
 		}
-		f.Identify(x.Tried[0].At, who)
+		f.Identify(x.Tried[0].At, string(e.Partner), who)
 		x.Finding = f
 	}
 	f := x.Finding

@@ -106,7 +106,7 @@ func (d *Detector) reportMailboxes(e *ocsf.Event, r *reader, owners []string, em
 			f.AddEntity(ocsf.EntityIP, o.Event.Src.IP.String(), role)
 		}
 	}
-	f.Identify(time.Unix(r.Day*86400, 0), "mailboxes", strings.ToLower(e.User.Name))
+	f.Identify(time.Unix(r.Day*86400, 0), string(e.Partner), "mailboxes", strings.ToLower(e.User.Name))
 	f.AddEntity(ocsf.EntityUser, strings.ToLower(e.User.Name), ocsf.RoleActor)
 	for _, o := range owners[:min(len(owners), 20)] {
 		f.AddEntity(ocsf.EntityMailbox, o, ocsf.RoleTarget)

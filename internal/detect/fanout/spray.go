@@ -29,6 +29,7 @@ type guesses struct {
 	Sources  map[string]bool // sources that took part in it
 	Users    map[string]bool // accounts it tried
 	Hits     []string        // accounts it got into
+	Lands    map[string]int  // country → successes
 	First    time.Time       // when this tenant's sign-ins were first seen
 	Usual    int             // most accounts that failed unexplained within a window, up to the day before
 	Today    int
@@ -41,7 +42,7 @@ type guesses struct {
 func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
 	g := d.guesses[e.Tenant]
 	if g == nil {
-		g = &guesses{Places: map[string]int{}, Sources: map[string]bool{}, Users: map[string]bool{}, First: e.Time}
+		g = &guesses{Places: map[string]int{}, Sources: map[string]bool{}, Users: map[string]bool{}, Lands: map[string]int{}, First: e.Time}
 		d.guesses[e.Tenant] = g
 	}
 	src, user := e.Src.IP.String(), strings.ToLower(e.User.Name)
@@ -77,6 +78,14 @@ func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
 		g.begin(all, WideUsers, e, emit)
 	}
 }
+
+// strange reports whether hardly anybody was seen to sign in from the event's country.
+func (g *guesses) strange(e *ocsf.Event) bool {
+	return e.Cloud != nil && e.Cloud.Country != "" && g.Lands[e.Cloud.Country] < KnownSuccess
+}
+
+// FruitWindow is how long after a spray a sign-in of one of its accounts from an unknown place is its fruit.
+const FruitWindow = 6 * time.Hour
 
 // WideUsers is how many accounts must fail where no source tries two of them: an address for each guess.
 const WideUsers = 8
@@ -138,7 +147,13 @@ func (g *guesses) begin(shared map[string]bool, enough int, e *ocsf.Event, emit 
 }
 
 func (g *guesses) grow(e *ocsf.Event, src, user string, emit detect.Emit) {
-	g.Sources[src], g.Users[user], g.Last = true, true, e.Time
+	if len(g.Users) < maxSprayed {
+		g.Users[user] = true
+	}
+	if len(g.Sources) < maxSprayed {
+		g.Sources[src] = true
+	}
+	g.Last = e.Time
 	g.Spray.AddEvidence(e)
 	if len(g.Spray.Entities) < 40 {
 		g.Spray.AddEntity(ocsf.EntityIP, src, ocsf.RoleSource)
@@ -149,7 +164,12 @@ func (g *guesses) grow(e *ocsf.Event, src, user string, emit detect.Emit) {
 // success clears the failures of somebody who got in from the same place, unless the place was part of a
 // spraying: then it got in.
 func (g *guesses) success(src, user string, e *ocsf.Event, emit detect.Emit) {
-	if g.Spray != nil && g.Sources[src] && e.Time.Sub(g.Last) < HitWindow {
+	from := g.Spray != nil && g.Sources[src] && e.Time.Sub(g.Last) < HitWindow
+	// Who guesses from rented addresses comes in by yet another: an account just tried, from an address and a
+	// country from which nobody was known to sign in. A telephone on the road has the one and not the other.
+	elsewhere := g.Spray != nil && g.Users[user] && g.Places[src] == 0 && e.Time.Sub(g.Last) < FruitWindow && g.strange(e)
+	if (from || elsewhere) && !g.mistyped(src, user) {
+		g.Sources[src] = true
 		g.Spray.AddEvidence(e)
 		if g.Spray.Outcome != ocsf.OutcomeSucceeded { // the evidence must hold what the finding says
 			g.Spray.Evidence[len(g.Spray.Evidence)-1] = ocsf.Evidence{File: e.Raw.File, Record: e.Raw.Record, Event: e}
@@ -166,7 +186,23 @@ func (g *guesses) success(src, user string, e *ocsf.Event, emit detect.Emit) {
 	if len(g.Places) < MaxKeys {
 		g.Places[src]++
 	}
+	if e.Cloud != nil && e.Cloud.Country != "" && len(g.Lands) < 400 {
+		g.Lands[e.Cloud.Country]++
+	}
 	g.Failures = slices.DeleteFunc(g.Failures, func(f failure) bool { return f.Source == src && f.User == user })
+}
+
+// mistyped reports whether the account failed nowhere but at this place, and nobody else did there: that is a person,
+// and no guessing.
+func (g *guesses) mistyped(src, user string) bool {
+	own := false
+	for _, f := range g.Failures {
+		if (f.Source == src) != (f.User == user) {
+			return false
+		}
+		own = own || f.Source == src
+	}
+	return own
 }
 
 func (g *guesses) tell(emit detect.Emit) {

@@ -83,6 +83,8 @@ func TestWhatIsASpray(t *testing.T) {
 			"client-0 password-spray medium attempted; client-0 password-spray medium attempted"},
 		{"and one that gets in", append(spraying(monday, "client-0", 6, "198.51.100.7"), signIn(monday.Add(time.Hour), "client-0", "User-2", "198.51.100.7", ocsf.StatusSuccess)),
 			"client-0 password-spray high succeeded"},
+		{"somebody who mistypes at home meanwhile and gets in", append(spraying(monday, "client-0", 6, "198.51.100.7"), signIn(monday.Add(20*time.Minute), "client-0", "anna", "203.0.113.200", ocsf.StatusFailure),
+			signIn(monday.Add(21*time.Minute), "client-0", "anna", "203.0.113.200", ocsf.StatusSuccess)), "client-0 password-spray medium attempted"},
 		{"somebody who gets in from where people do is none of it", slices.Concat(success("client-0", "203.0.113.70", 3), spraying(monday, "client-0", 6, "198.51.100.7"),
 			[]*ocsf.Event{signIn(monday.Add(time.Hour), "client-0", "user-2", "203.0.113.70", ocsf.StatusSuccess)}), "client-0 password-spray medium attempted"},
 		{"who gets in from the address two weeks later is none of it", append(spraying(monday, "client-0", 6, "198.51.100.7"), signIn(monday.AddDate(0, 0, 14), "client-0", "user-2", "198.51.100.7", ocsf.StatusSuccess)),

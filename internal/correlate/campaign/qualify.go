@@ -1,0 +1,186 @@
+package campaign
+
+import (
+	"strings"
+	"time"
+
+	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// qualifies decides whether the group is a campaign. One tenant's trouble is an incident; a campaign needs a
+// second house that the same hand was in, and something that says so.
+func (g *group) qualifies() bool {
+	high, medium := map[tenant.ID]bool{}, map[tenant.ID]bool{}
+	rules := map[tenant.ID]map[string]bool{}
+	homeIn := false
+	for _, f := range g.findings {
+		if !seeds(f) {
+			continue
+		}
+		medium[f.Tenant] = true
+		if f.Severity >= ocsf.SeverityHigh {
+			high[f.Tenant] = true
+		}
+		if rules[f.Tenant] == nil {
+			rules[f.Tenant] = map[string]bool{}
+		}
+		rules[f.Tenant][f.Rule] = true
+		if f.Tenant == g.home && f.Severity >= ocsf.SeverityHigh {
+			homeIn = true
+		}
+	}
+	reached := map[tenant.ID]bool{}
+	for id := range medium {
+		reached[id] = true
+	}
+	for _, x := range g.tainted {
+		if x.Partner == g.partner && !x.Out {
+			reached[x.Tenant] = true
+		}
+	}
+	delete(reached, g.home)
+	clients := len(reached)
+	switch {
+	case homeIn && g.homeDetectors() >= 2:
+		return true // the house of somebody with ways into others is entered, and more than one thing says so
+	case homeIn && clients > 0:
+		return true // the partner's house is entered, and something came through it
+	case len(medium) >= 2 && len(high) >= 1 && g.sharesMore():
+		return true
+	case g.partner != "" && clients >= 2 && len(medium) > 0 && g.foreignAddress():
+		return true // the partner's account, from an address of the intruder's, at several clients
+	case g.partner != "" && g.sameReader() == 1 && clients >= 2 && g.refusedElsewhere():
+		return true // it reads many people's mail at one client, and is refused again and again at others
+	case g.partner != "" && g.sameReader() >= 2:
+		return true // one account of the partner reads many people's mail at several clients
+	case len(high) >= 2 && g.partner != "" && g.closeInTime():
+		return true // common partner and time alone
+	case len(medium) == 1 && g.partner != "" && len(high) == 1:
+		for id := range high {
+			return id != g.home && highRules(g.findings, id) >= 2 // one client, several kinds of trouble on the partner's path
+		}
+	}
+	return false
+}
+
+// sameReader returns at how many clients one account of the partner opened many people's mail or files.
+func (g *group) sameReader() int {
+	at := map[string]map[tenant.ID]bool{}
+	most := 0
+	for _, f := range g.findings {
+		if f.Rule != "fanout/mailboxes" || !seeds(f) || f.Partner != g.partner {
+			continue
+		}
+		for _, e := range f.Entities {
+			if e.Role != ocsf.RoleActor {
+				continue
+			}
+			who := canonical(g.names, e.Value)
+			if at[who] == nil {
+				at[who] = map[tenant.ID]bool{}
+			}
+			at[who][f.Tenant] = true
+			most = max(most, len(at[who]))
+		}
+	}
+	return most
+}
+
+// homeDetectors counts the kinds of detector that say with high severity that the partner's own house is entered.
+func (g *group) homeDetectors() int {
+	kinds := map[string]bool{}
+	for _, f := range g.findings {
+		if f.Tenant == g.home && g.home != "" && f.Severity >= ocsf.SeverityHigh && f.Partner == "" {
+			kinds[f.Detector] = true
+		}
+	}
+	if len(g.in.Model.TrustsOf(g.partner)) == 0 {
+		return 0
+	}
+	return len(kinds)
+}
+
+// refusedElsewhere reports whether the intruder's account was refused at least three times in one session at a
+// client at which nothing else of it was seen.
+func (g *group) refusedElsewhere() bool {
+	found := map[tenant.ID]bool{}
+	for _, f := range g.findings {
+		if seeds(f) {
+			found[f.Tenant] = true
+		}
+	}
+	for _, s := range g.tainted {
+		if s.Kind == hop.KindCloud && s.Success.IsZero() && s.Events >= 3 && !found[s.Tenant] {
+			return true
+		}
+	}
+	return false
+}
+
+// foreignAddress reports whether a finding on the partner's path rests on an address that is neither declared nor
+// shared: what comes from it at other clients is the same hand.
+func (g *group) foreignAddress() bool {
+	for _, f := range g.findings {
+		if !seeds(f) || f.Partner != g.partner {
+			continue
+		}
+		for _, k := range infraKeys(f) {
+			if strings.HasPrefix(k, "ip\x00") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func highRules(list []*ocsf.Finding, id tenant.ID) int {
+	rules := map[string]bool{}
+	for _, f := range list {
+		if f.Tenant == id && f.Severity >= ocsf.SeverityHigh && f.Partner != "" {
+			rules[f.Detector] = true
+		}
+	}
+	return len(rules)
+}
+
+// sharesMore reports whether findings of two tenants have the intruder's own things, an account, or an act of
+// the same kind within a day in common.
+func (g *group) sharesMore() bool {
+	seen := map[string]*ocsf.Finding{}
+	for _, f := range g.findings {
+		keys := infraKeys(f)
+		for _, e := range f.Entities {
+			if e.Role == ocsf.RoleActor && f.Partner != "" {
+				keys = append(keys, "actor\x00"+string(e.Type)+"\x00"+strings.ToLower(e.Value))
+			}
+		}
+		if f.Partner != "" {
+			keys = append(keys, "rule\x00"+f.Rule+"\x00"+string(f.Partner))
+		}
+		for _, k := range keys {
+			o := seen[k]
+			if o != nil && o.Tenant != f.Tenant && (!strings.HasPrefix(k, "rule") || f.Time.Sub(o.Time) <= 24*time.Hour) {
+				return true
+			}
+			seen[k] = f
+		}
+	}
+	return false
+}
+
+// closeInTime reports whether high findings of two tenants lie within ClusterWindow.
+func (g *group) closeInTime() bool {
+	var last *ocsf.Finding
+	for _, f := range g.findings {
+		if f.Severity < ocsf.SeverityHigh {
+			continue
+		}
+		if last != nil && last.Tenant != f.Tenant && f.Time.Sub(last.End) <= ClusterWindow {
+			return true
+		}
+		last = f
+	}
+	return false
+}
