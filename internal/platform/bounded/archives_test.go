@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -199,12 +201,71 @@ func TestUnpack_saysWhatIsBrokenAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestUnpack_halfALineAtACutIsLeftOut(t *testing.T) {
+	var text, long strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&text, "line %d of a log, %d\n", i, i*i%7919)
+	}
+	for i := range 200_000 {
+		fmt.Fprintf(&long, "%d ", i*i%7919)
+	}
+	cutOf := func(b []byte) []byte { return b[:len(b)*2/3] }
+	whole := func(got, of string) bool {
+		return len(got) > len(of)/3 && strings.HasPrefix(of, got) && strings.HasSuffix(got, "\n")
+	}
+	for _, c := range []struct {
+		name   string
+		data   []byte
+		limits Limits
+		ok     func(got string) bool
+	}{
+		{"gzip", cutOf(gz([]byte(text.String()))), Limits{}, func(got string) bool { return whole(got, text.String()) }},
+		{"zstd", cutOf(zst([]byte(text.String()))), Limits{}, func(got string) bool { return whole(got, text.String()) }},
+		{"tar", cutOf(tarOf(entry{"a", []byte(text.String())})), Limits{}, func(got string) bool { return whole(got, text.String()) }},
+		{"at the cap", []byte(text.String()), Limits{MaxFileBytes: 300_001}, func(got string) bool { return whole(got, text.String()) && len(got) > 299_900 }},
+		{"a cap at the end of a line", []byte("one\ntwo\nthree\n"), Limits{MaxFileBytes: 8}, func(got string) bool { return got == "one\ntwo\n" }},
+		{"UTF-16", gz([]byte(utf16Of(text.String(), true)))[:40_000], Limits{}, func(got string) bool {
+			all, _ := lines(strings.NewReader(got), 0)
+			return len(all) > 1000 && strings.HasPrefix(text.String(), strings.Join(all, "\n")+"\n")
+		}},
+		{"what has no lines is given as it is", []byte("one"), Limits{MaxFileBytes: 2}, func(got string) bool { return got == "on" }},
+		{"a line longer than is held back", cutOf(gz([]byte("one\n" + long.String()))), Limits{}, func(got string) bool { return len(got) > 200_000 }},
+		{"a whole one without an end", gz([]byte("one\ntwo")), Limits{}, func(got string) bool { return got == "one\ntwo" }},
+		{"a whole one without an end, of a wrong checksum", func() []byte { b := gz([]byte("one\ntwo")); b[len(b)-5] ^= 1; return b }(), Limits{}, func(got string) bool { return got == "one\ntwo" }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := unpackAll(c.data, c.limits)
+			for _, content := range got.content {
+				if !c.ok(content) {
+					t.Errorf("%d bytes, ending in %q", len(content), content[max(0, len(content)-40):])
+				}
+			}
+			if len(got.content) != 1 || len(got.problems) > 2 {
+				t.Errorf("%q, problems %q", got.paths, got.problems)
+			}
+		})
+	}
+}
+
 func TestUnpack_encryptedMemberIsAProblem(t *testing.T) {
 	data := zipOf(entry{"a", []byte("a")}, entry{"b", []byte("b")})
 	data[bytes.Index(data, []byte("PK\x01\x02"))+8] |= 1
 	got := unpackAll(data, Limits{})
 	equal(t, "paths", got.paths, []string{"in!b"})
 	equal(t, "problems", got.problems, []string{"in!a: encrypted: unpack it first"})
+}
+
+func TestUnpack_readerGivesTheSameInSmallReads(t *testing.T) {
+	text := strings.Repeat("a line\n", 20_000) + strings.Repeat("x", 100_000) + "\nlast"
+	_, err := Unpack(context.Background(), "in", strings.NewReader(text), Limits{}, func(f File) error {
+		if err := iotest.TestReader(f.Reader, []byte(text)); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestUnpack_errorOfVisitEndsItUnchanged(t *testing.T) {

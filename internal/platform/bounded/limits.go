@@ -3,9 +3,9 @@
 // bytes, expansion, nesting, count and time.
 //
 // Whatever is broken, too large or out of reach is a Problem with a reason in plain words, and the rest goes
-// on: the bytes before a break are still delivered. Names in archives are names only; nothing is ever written
-// under them. The only files written are temporary ones, for a zip within another archive, and they are
-// removed before the call returns.
+// on: the lines before a break are still delivered, without the half line at the break. Names in archives are
+// names only; nothing is ever written under them. The only files written are temporary ones, for a zip within
+// another archive, and they are removed before the call returns.
 package bounded
 
 import (
@@ -128,7 +128,7 @@ func reason(err error) string {
 		return bomb.Error()
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "truncated: it ends before its end, and what came before was read"
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, zip.ErrChecksum), errors.Is(err, zstd.ErrCRCMismatch):
+	case isChecksum(err):
 		return "damaged: the checksum differs from the content"
 	case errors.Is(err, gzip.ErrHeader):
 		return "damaged: no gzip header where one should be"
@@ -152,6 +152,10 @@ func reason(err error) string {
 		err = inner.Err
 	}
 	return oneLine(err.Error())
+}
+
+func isChecksum(err error) bool {
+	return errors.Is(err, gzip.ErrChecksum) || errors.Is(err, zip.ErrChecksum) || errors.Is(err, zstd.ErrCRCMismatch)
 }
 
 // oneLine makes text of unknown origin fit for a log line.

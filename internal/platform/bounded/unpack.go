@@ -298,10 +298,16 @@ func (w *walk) deliver(s stream) error {
 }
 
 // leaf is the reader of one visited file: it holds the caps and turns what is broken into a problem and an end.
+// The last line is held back until its end was seen, so that where the content is cut short, the half record at
+// the cut is not taken for a whole one; it is told of already.
 type leaf struct {
 	w      *walk
 	s      *stream
 	n      int64
+	ready  []byte // what may be given
+	held   []byte // the beginning of a line
+	lined  bool   // some line has ended: the content has lines
+	cut    bool   // there is more that was not read
 	err    error
 	giveUp bool // the file on disk as a whole is beyond its ratio
 	closed bool
@@ -312,11 +318,36 @@ func (l *leaf) Read(p []byte) (int, error) {
 	if l.closed {
 		return 0, errors.New("reading " + l.s.path + " after its visit")
 	}
-	if l.err != nil {
-		return 0, l.err
+	for len(l.ready) == 0 {
+		if len(p) == 0 || l.err != nil {
+			return 0, l.err
+		}
+		l.fill()
 	}
+	n := copy(p, l.ready)
+	l.ready = l.ready[n:]
+	return n, nil
+}
+
+// fill reads on and splits what there is behind its last line. A line longer than the buffer is given in parts.
+func (l *leaf) fill() {
+	data := l.w.lines[:copy(l.w.lines[:], l.held)]
+	n, err := l.read(l.w.lines[len(data):])
+	data = l.w.lines[:len(data)+n]
+	end := bytes.LastIndexByte(data, '\n') + 1
+	l.lined = l.lined || end > 0
+	switch {
+	case err != nil && !(l.cut && l.lined), end == 0 && len(data) == len(l.w.lines):
+		end = len(data)
+	case err != nil && end < len(data) && data[end] == 0: // the other half of a line feed in UTF-16
+		end++
+	}
+	l.ready, l.held, l.err = data[:end], data[end:], err
+}
+
+// read takes the next bytes of the stream, within the caps.
+func (l *leaf) read(p []byte) (int, error) {
 	if err := l.w.ctx.Err(); err != nil {
-		l.err = err
 		return 0, err
 	}
 	limits, b := &l.w.limits, l.s.budget
@@ -337,13 +368,12 @@ func (l *leaf) Read(p []byte) (int, error) {
 	}
 	if err != nil && err != io.EOF {
 		if ctxErr := l.w.ctx.Err(); ctxErr != nil {
-			err = ctxErr
-		} else {
-			l.w.problem(l.s.path, reason(err))
-			err = io.EOF
+			return n, ctxErr
 		}
+		l.w.problem(l.s.path, reason(err))
+		l.cut = !isChecksum(err) // which comes after the whole content
+		err = io.EOF
 	}
-	l.err = err
 	return n, err
 }
 

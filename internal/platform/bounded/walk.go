@@ -24,7 +24,8 @@ type File struct {
 	Size     int64     // unpacked bytes; -1 where unknown; an archive's word where it comes from one
 	Modified time.Time // zero where unknown
 	// Reader gives the unpacked content. It ends with io.EOF also where the content is broken or beyond a
-	// cap, which Limits.Problem has been told by then; other errors come from the context alone.
+	// cap, which Limits.Problem has been told by then; other errors come from the context alone. Of content that
+	// has lines, one that a break or a cap cuts in half is left out, unless it is longer than 64 KiB.
 	Reader io.Reader
 }
 
@@ -76,9 +77,10 @@ type walk struct {
 	visit  func(File) error
 	stats  Stats
 
-	shown   int64         // bytes read at the last progress report
-	opened  int           // files on disk
-	buf     *bufio.Reader // before the file on disk that is being read
+	shown   int64          // bytes read at the last progress report
+	opened  int            // files on disk
+	buf     *bufio.Reader  // before the file on disk that is being read
+	lines   [64 << 10]byte // of the file that is being visited
 	roots   []string
 	single  map[string]bool // files given by themselves
 	zstds   []*zstd.Decoder // free decoders, for the next stream
