@@ -102,7 +102,7 @@ func (g *group) homeDetectors() int {
 	return len(kinds)
 }
 
-// refusedElsewhere reports whether the intruder's account was refused at least three times in one session at a
+// refusedElsewhere reports whether the intruder's account was refused at least twice in one session at a
 // client at which nothing else of it was seen.
 func (g *group) refusedElsewhere() bool {
 	found := map[tenant.ID]bool{}
@@ -112,7 +112,7 @@ func (g *group) refusedElsewhere() bool {
 		}
 	}
 	for _, s := range g.tainted {
-		if s.Kind == hop.KindCloud && s.Success.IsZero() && s.Events >= 3 && !found[s.Tenant] {
+		if s.Kind == hop.KindCloud && s.Success.IsZero() && s.Events >= 2 && !found[s.Tenant] {
 			return true
 		}
 	}

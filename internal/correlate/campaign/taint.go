@@ -82,9 +82,15 @@ func (g *group) followPhish() {
 			}
 		}
 	}
+	clicked := map[tenant.ID]bool{}
+	for _, f := range g.findings {
+		if f.Rule == "phish/victim-domain-contact" || f.Rule == "phish/link-followed" {
+			clicked[f.Tenant] = true
+		}
+	}
 	for _, f := range g.in.Findings {
-		if f.Rule != "firstcontact/source" || f.Tenant != g.home || f.Suppressed != nil {
-			continue // people travel; only in the house where it began does a follower say so much
+		if f.Rule != "firstcontact/source" || f.Suppressed != nil || (f.Tenant != g.home && !clicked[f.Tenant]) {
+			continue // people travel; elsewhere than in the house where it began somebody must have followed the link
 		}
 		for _, ev := range f.Evidence {
 			at, ok := sent[strings.ToLower(ev.Event.User.Name)]
@@ -306,11 +312,15 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 	for _, s := range all {
 		who := canonical(g.names, s.User)
 		from, ok := since[who]
-		if !ok || s.Kind != hop.KindCloud || s.Start.Before(from) {
+		if !ok || s.Kind != hop.KindCloud {
 			continue
 		}
-		if s.Partner == g.partner && s.Tenant != g.home && refused(s, all) {
-			g.mark(s, "the account "+s.User+" was got into before, and was refused here")
+		// What first shows of a stolen account need not be the first that it tries.
+		if s.Partner == g.partner && s.Tenant != g.home && !s.Start.Before(from.Add(-TriedBefore)) && refused(s, all) {
+			g.mark(s, "the account "+s.User+" does what its owner does not, and was refused here")
+		}
+		if s.Start.Before(from) {
+			continue
 		}
 		if places[who+"\x00"+s.Addr.String()] {
 			g.mark(s, "the account "+s.User+" was got into before, and this is not one of its places")
@@ -320,6 +330,9 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 		}
 	}
 }
+
+// TriedBefore is how long before a stolen account first shows its refusals elsewhere are taken for the thief's.
+const TriedBefore = 7 * 24 * time.Hour
 
 // refused reports whether a session is several refusals and nothing else, and its owner did not get in soon
 // after: people who mistype do.
