@@ -71,11 +71,16 @@ func (g *group) lentAccount(home []*ocsf.Finding) (Foothold, bool) {
 // first picks the foothold from findings of one house: a message that its recipient followed, else what got in
 // first, else what came first.
 func (g *group) first(list []*ocsf.Finding) Foothold {
-	followed := g.followers(list)
+	followed, gone := g.followers(list), map[string]bool{}
+	for _, who := range g.senders() {
+		gone[who] = true
+	}
 	best, rank := list[0], 9
 	for _, f := range list {
 		r := 3
 		switch {
+		case f.Layer == tenant.LayerMail && followedBy(f, gone):
+			r = -1 // its recipient's mailbox now writes the intruder's mail
 		case f.Layer == tenant.LayerMail && followedBy(f, followed):
 			r = 0
 		case f.Layer == tenant.LayerMail && targeted(f):
@@ -119,12 +124,8 @@ func (g *group) followers(list []*ocsf.Finding) map[string]bool {
 	for _, who := range g.followed {
 		out[who] = true
 	}
-	for _, f := range g.findings { // who writes the intruder's mail to others has given his mailbox away
-		for _, ev := range f.Evidence {
-			if m := ev.Event.Mail; m != nil && f.Partner == g.partner && f.Partner != "" && f.Tenant != g.home {
-				out[m.From] = true
-			}
-		}
+	for _, who := range g.senders() { // who writes the intruder's mail to others has given his mailbox away
+		out[who] = true
 	}
 	return out
 }

@@ -19,21 +19,37 @@ func (g *group) victims() []string {
 			out = append(out, local)
 		}
 	}
-	for _, who := range g.followed {
+	senders := g.senders()
+	for _, who := range senders {
 		add(who)
 	}
-	for _, f := range g.findings {
-		for _, ev := range f.Evidence {
-			if m := ev.Event.Mail; m != nil && f.Partner == g.partner && g.partner != "" && f.Tenant != g.home {
-				add(m.From)
-			}
+	if len(senders) == 0 { // a sign-in from a new place says less than mail that was sent
+		for _, who := range g.followed {
+			add(who)
 		}
+	}
+	for _, f := range g.findings {
 		if f.Tenant != g.home || f.Outcome != ocsf.OutcomeSucceeded {
 			continue
 		}
 		for _, e := range f.Entities {
 			if e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser && strings.Contains(e.Value, "@") {
 				add(e.Value)
+			}
+		}
+	}
+	return out
+}
+
+// senders are the mailboxes of the partner's house from which the intruder writes to clients.
+func (g *group) senders() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, f := range g.findings {
+		for _, ev := range f.Evidence {
+			if m := ev.Event.Mail; m != nil && f.Partner == g.partner && g.partner != "" && f.Tenant != g.home && !seen[m.From] {
+				seen[m.From] = true
+				out = append(out, m.From)
 			}
 		}
 	}

@@ -227,7 +227,7 @@ func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim boo
 	return total >= SeatHistory && float64(here) <= RareSeat*float64(total) && round(all, s) >= 2
 }
 
-// newTargets reports whether at least half of what a session reached was new to its account at that tenant.
+// newTargets reports whether all that a session reached was new to its account at that tenant.
 func newTargets(all []*hop.Session, s *hop.Session) bool {
 	seen := map[string]bool{}
 	for _, o := range all {
@@ -247,7 +247,7 @@ func newTargets(all []*hop.Session, s *hop.Session) bool {
 			fresh++
 		}
 	}
-	return fresh*2 >= len(targets)
+	return fresh == len(targets) && fresh > 0
 }
 
 // round counts the hosts of one client that an operator visits within half an hour before and after a session:
