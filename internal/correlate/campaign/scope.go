@@ -192,6 +192,17 @@ func matchAccount(pattern, name string) bool {
 	return len(name) >= len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after)
 }
 
+// String tells an access in words.
+func (a Access) String() string {
+	switch a.Kind {
+	case "partner-path":
+		return "an unknown way of " + a.Value + "'s into its clients"
+	case "mail":
+		return "mail from " + a.Value
+	}
+	return strings.ReplaceAll(a.Kind, "-", " ") + " " + a.Value
+}
+
 // shows are the layers of which one at least must send telemetry for the use of an access to be seen.
 func shows(a Access) []tenant.Layer {
 	switch a.Kind {
@@ -274,14 +285,15 @@ func (g *group) reach(o *TenantOutcome, held []Access, from, to time.Time) {
 		if t == nil {
 			continue
 		}
-		o.Trust = t.ID
 		if !g.in.Telemetry.Sees(o.Tenant, from, to, shows(a)...) {
-			o.Outcome = Blind
-			o.Reason = fmt.Sprintf("%s %s reaches it by %s, and the telemetry that would show its use is missing (%s)", a.Kind, a.Value, t.ID, layerNames(shows(a)))
+			o.Trust, o.Outcome = t.ID, Blind
+			o.Reason = fmt.Sprintf("%s reaches it by %s, and the telemetry that would show its use is missing (%s)", a, t.ID, layerNames(shows(a)))
 			return
 		}
-		o.Outcome = Exposed
-		o.Reason = fmt.Sprintf("%s %s reaches it by %s; its telemetry shows nothing of the intruder", a.Kind, a.Value, t.ID)
+		if o.Outcome == Clear {
+			o.Trust, o.Outcome = t.ID, Exposed
+			o.Reason = fmt.Sprintf("%s reaches it by %s; its telemetry shows nothing of the intruder", a, t.ID)
+		}
 	}
 	if o.Outcome == Clear {
 		o.Reason = "no access that the intruder holds reaches it"

@@ -97,7 +97,7 @@ func (n namer) who(c *campaign.Campaign) string {
 	if len(c.Accesses) > 0 {
 		var held []string
 		for _, a := range c.Accesses {
-			held = append(held, spaced(a.Kind)+" "+short(a.Value))
+			held = append(held, short(a.String()))
 		}
 		fmt.Fprintf(&b, " It holds: %s.", list(held, 5))
 	}
