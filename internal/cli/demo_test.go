@@ -21,6 +21,7 @@ import (
 // TestDemo runs the README's first command to its end: the answer, the sample of it in the README (-update
 // writes that anew), and the report in a browser where there is one.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	var out, words bytes.Buffer
 	if code := run(t.Context(), []string{"demo", "--no-serve", "--dir", dir}, &console{strings.NewReader(""), &out, &words}); code != exitDone {
