@@ -22,8 +22,9 @@ const (
 	MaxHead   = 64 << 10 // bytes shown to Recognise
 )
 
-// Sink takes what a decoder makes. Record numbers are 1-based and count every record, good or bad. The event is
-// the sink's from then on. Raw is the record's bytes; it is valid only during the call.
+// Sink takes what a decoder makes. The number of a record is its line's where a format has a record a line, header
+// lines and empty ones counted, so that an editor agrees; else it counts the records, good or bad, from 1. The
+// event is the sink's from then on. Raw is the record's bytes; it is valid only during the call.
 type Sink interface {
 	Event(e *ocsf.Event, record int64, raw []byte)
 	Bad(record int64, reason string, raw []byte)

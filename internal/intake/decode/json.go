@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ type JSON struct {
 func ParseJSON(p *fastjson.Parser, raw []byte) (*JSON, error) {
 	v, err := p.ParseBytes(raw)
 	if err != nil {
-		return nil, fmt.Errorf("not JSON: %s", shorten(err.Error(), 120))
+		return nil, errors.New(badJSON(err))
 	}
 	return newJSON(v)
 }
@@ -69,7 +70,11 @@ func (o *JSON) First(names ...string) string {
 
 // Int returns the field as an integer; decimal and 0x hexadecimal are read, anything else is 0.
 func (o *JSON) Int(name string) int64 {
-	n, err := strconv.ParseInt(o.fields.Value(name), 0, 64)
+	v, base := o.fields.Value(name), 10
+	if digits, ok := strings.CutPrefix(strings.ToLower(v), "0x"); ok {
+		v, base = digits, 16
+	}
+	n, err := strconv.ParseInt(v, base, 64)
 	if err != nil {
 		return 0
 	}
@@ -80,7 +85,7 @@ func (o *JSON) Int(name string) int64 {
 func (o *JSON) Array(name string) []*fastjson.Value { return o.v.GetArray(name) }
 
 // Time parses the first of the named fields that holds a time; it takes RFC 3339 with or without a zone (UTC
-// then), "2006-01-02 15:04:05", and seconds or milliseconds since 1970 as a number.
+// then), "2006-01-02 15:04:05", seconds or milliseconds since 1970 as a number, and .NET's /Date(…)/.
 func (o *JSON) Time(names ...string) (time.Time, error) {
 	var seen string
 	for _, n := range names {
@@ -99,7 +104,7 @@ func (o *JSON) Time(names ...string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("field %s: %q is not a time", seen, shorten(o.fields.Value(seen), 40))
 }
 
-// ParseTime reads the time formats named at JSON.Time. The result is in UTC and within 1971 to 2199.
+// ParseTime reads the time formats named at JSON.Time. The result is in UTC and within 1971 to 2099.
 func ParseTime(v string) (time.Time, bool) {
 	v = strings.TrimSpace(v)
 	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999"} {
@@ -109,6 +114,9 @@ func ParseTime(v string) (time.Time, bool) {
 	}
 	if strings.HasPrefix(v, "/Date(") { // .NET's JSON dates, as AzureAD modules export them
 		v = strings.TrimSuffix(strings.TrimPrefix(v, "/Date("), ")/")
+		if i := strings.LastIndexAny(v, "+-"); i > 0 {
+			v = v[:i] // the writer's zone; the number itself is UTC
+		}
 	}
 	f, err := strconv.ParseFloat(v, 64)
 	if err != nil || f != f {
@@ -128,7 +136,7 @@ func ParseTime(v string) (time.Time, bool) {
 func EpochTime(text string, approx float64) (time.Time, bool) {
 	sec, frac, _ := strings.Cut(text, ".")
 	s, err := strconv.ParseInt(sec, 10, 64)
-	if err != nil || s > 1e10 {
+	if err != nil || s > 1e10 || strings.Trim(frac, "0123456789") != "" { // 1.7e9 is no plain decimal
 		t := time.UnixMicro(int64(approx * 1e6)).UTC()
 		return t, plausible(t)
 	}
@@ -208,7 +216,7 @@ func join(prefix, name string) string {
 
 func shorten(s string, n int) string {
 	if len(s) > n {
-		return s[:n] + "…"
+		return strings.ToValidUTF8(s[:n], "") + "…"
 	}
 	return s
 }

@@ -6,16 +6,20 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/valyala/fastjson"
+	"golang.org/x/text/encoding/unicode"
 
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
 // Objects returns the stream format that frames JSON objects and gives each to the first format that matches.
-// Objects come one a line, one after the other, in an array, or inside {"Records":[…]} or {"value":[…]}. The
-// number of a record is its line's where a file has an object a line, else its ordinal.
+// Objects come one a line, one after the other, in an array, or inside {"Records":[…]} or {"value":[…]}, in UTF-8
+// or, with a byte order mark, UTF-16. The number of a record is its line's where a file has an object a line,
+// else its ordinal.
 func Objects(formats []Object) Stream {
 	return Stream{
 		Name:      "json",
@@ -27,6 +31,9 @@ func Objects(formats []Object) Stream {
 }
 
 func looksLikeObjects(_ string, head []byte) bool {
+	if isUTF16(head) {
+		head, _ = io.ReadAll(utf8Of(bytes.NewReader(head[:min(len(head), 1024)]))) // decoding never fails
+	}
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if len(head) < 2 {
 		return false
@@ -41,8 +48,25 @@ func looksLikeObjects(_ string, head []byte) bool {
 	return len(rest) > 0 && (rest[0] == '"' || rest[0] == '}')
 }
 
-// wrapper matches the beginning of an object that only wraps a list of records.
-var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[0-9]{1,20}|true|false|null)\s*,\s*){0,8}"(?i:records|value|events|logEvents)"\s*:\s*\[\s*[\{\]]`)
+// isUTF16 reports whether the bytes begin with the mark of UTF-16, in which PowerShell writes files.
+func isUTF16(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff"))
+}
+
+func utf8Of(r io.Reader) io.Reader {
+	return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(r)
+}
+
+// wrapper matches the beginning of an object that only wraps a list of records: plain members, then the list.
+var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]*"\s*:\s*(?:` + wrapperText + `|\[\s*(?:` + wrapperText + `\s*,?\s*){0,8}\]|-?[0-9.]{1,20}|true|false|null)\s*,\s*){0,8}` +
+	`"(?i:records|value|events|logEvents)"\s*:\s*\[\s*[\{\]]`)
+
+// maxWrapper is how much of an object is looked at: what stands before a wrapper's list is short.
+const maxWrapper = 4 << 10
+
+func isWrapper(obj []byte) bool { return wrapper.Match(obj[:min(len(obj), maxWrapper)]) }
+
+const wrapperText = `"(?:[^"\\]|\\.)*"`
 
 type objectReader struct {
 	formats []Object
@@ -52,34 +76,79 @@ type objectReader struct {
 
 func readObjects(ctx context.Context, r io.Reader, sink Sink, formats []Object) error {
 	o := &objectReader{formats: formats, sink: sink}
-	head := make([]byte, MaxHead)
-	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	head, r, err := peek(r)
+	if err == nil && isUTF16(head) {
+		head, r, err = peek(utf8Of(r))
+	}
+	if err != nil {
 		return err
 	}
-	head = head[:n]
-	rest := io.MultiReader(bytes.NewReader(head), r)
-	if o.oneALine(head) {
-		return o.lines(ctx, rest)
+	if oneALine(head) {
+		return o.lines(ctx, r)
 	}
-	return o.scan(ctx, rest)
+	return o.scan(ctx, r)
 }
 
-// oneALine reports whether one of the first lines is a whole object by itself.
-func (o *objectReader) oneALine(head []byte) bool {
+// peek returns the first bytes of r and a reader of all of it. Where r ends in an error after some bytes, as a gz
+// that was cut short does, the error comes behind them.
+func peek(r io.Reader) ([]byte, io.Reader, error) {
+	head := make([]byte, MaxHead)
+	n := 0
+	var err error
+	for n < len(head) && err == nil { // io.ReadFull would not tell a file's end from a gz that was cut short
+		var k int
+		k, err = r.Read(head[n:])
+		n += k
+	}
+	head = head[:n]
+	switch {
+	case err == nil:
+		return head, io.MultiReader(bytes.NewReader(head), r), nil
+	case err == io.EOF:
+		return head, bytes.NewReader(head), nil
+	case n == 0:
+		return nil, nil, err
+	}
+	return head, io.MultiReader(bytes.NewReader(head), failing{err}), nil
+}
+
+// failing is a reader that has only its error left.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// oneALine reports whether the file has an object a line: the first line that is a whole object stands neither
+// inside another object or list nor behind objects that span lines.
+func oneALine(head []byte) bool {
 	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
-	for range 5 {
-		line, rest, more := bytes.Cut(head, []byte("\n"))
-		line = bytes.TrimSpace(line)
-		if len(line) > 1 && line[0] == '{' && line[len(line)-1] == '}' && !wrapper.Match(line) && fastjson.ValidateBytes(line) == nil {
-			return true
+	for at := 0; at < len(head); {
+		end := len(head)
+		if i := bytes.IndexByte(head[at:], '\n'); i >= 0 {
+			end = at + i
 		}
-		if !more {
-			break
+		line := bytes.TrimSpace(head[at:end])
+		if !wholeObject(line) {
+			at = end + 1
+			continue
 		}
-		head = rest
+		before := bytes.TrimSpace(head[:at])
+		if isWrapper(line) || len(before) > 0 && strings.IndexByte(insideObject, before[len(before)-1]) >= 0 {
+			return false
+		}
+		found := false
+		s := scanner{}
+		s.feed(before, func([]byte) { found = true })
+		return !found
 	}
 	return false
+}
+
+// insideObject are the bytes behind which a line is the next part of what stands before it.
+const insideObject = ":,[{"
+
+// wholeObject reports whether a line is one object. Its depth is asked first: the validator recurses without limit.
+func wholeObject(line []byte) bool {
+	return len(line) > 1 && line[0] == '{' && line[len(line)-1] == '}' && !DeeperThan(line, MaxDepth) && fastjson.ValidateBytes(line) == nil
 }
 
 func (o *objectReader) lines(ctx context.Context, r io.Reader) error {
@@ -109,7 +178,7 @@ func (o *objectReader) lines(ctx context.Context, r io.Reader) error {
 func (o *objectReader) several(n int64, line []byte) {
 	var parts [][]byte
 	s := scanner{}
-	left := s.feed(line, func(obj []byte) { parts = append(parts, append([]byte(nil), obj...)) })
+	left := s.feed(line, func(obj []byte) { parts = append(parts, bytes.Clone(obj)) })
 	if len(parts) < 2 || left {
 		_, err := o.parser.ParseBytes(line)
 		o.sink.Bad(n, badJSON(err), line)
@@ -122,11 +191,19 @@ func (o *objectReader) several(n int64, line []byte) {
 	}
 }
 
+// badJSON says what is wrong with bytes that are no object. The parser's own words name every level above the
+// fault and quote what follows it; equal faults must give equal reasons, since they are counted by them.
 func badJSON(err error) string {
 	if err == nil {
 		return "a JSON value where an object was expected"
 	}
-	return "not JSON: " + shorten(err.Error(), 120)
+	text, _, _ := strings.Cut(err.Error(), "; unparsed tail")
+	text, _, _ = strings.Cut(text, `: "`)
+	text = strings.TrimSpace(text[strings.LastIndex(text, ": ")+1:])
+	if text == "cannot parse empty string" {
+		text = "it ends too early"
+	}
+	return "not JSON: " + shorten(text, 120)
 }
 
 // record decodes one object; it returns false only where the bytes are not one JSON object.
@@ -156,8 +233,30 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 		o.sink.Event(e, n, raw)
 		return true
 	}
+	if holdsList(v) && isWrapper(raw) {
+		s := scanner{unwrap: true}
+		s.feed(raw, func(obj []byte) {
+			if !o.record(n, obj) {
+				o.sink.Bad(n, "not JSON", obj)
+			}
+		})
+		return true
+	}
 	o.sink.Bad(n, "JSON of no known source", raw)
 	return true
+}
+
+// lists are the names of a wrapper's list.
+var lists = []string{"records", "value", "events", "logevents"}
+
+// holdsList reports whether an object has a list of a wrapper's name; the pattern is costly to ask of every object.
+func holdsList(v *fastjson.Value) (found bool) {
+	v.GetObject().Visit(func(name []byte, x *fastjson.Value) {
+		if x.Type() == fastjson.TypeArray {
+			found = found || slices.ContainsFunc(lists, func(l string) bool { return strings.EqualFold(l, string(name)) })
+		}
+	})
+	return found
 }
 
 // DeeperThan reports whether brackets outside strings nest deeper than limit; it guards parsers that recurse.
@@ -179,99 +278,4 @@ func DeeperThan(raw []byte, limit int) bool {
 		}
 	}
 	return false
-}
-
-// scan reads objects that span lines, follow one another, or stand in an array or a wrapper.
-func (o *objectReader) scan(ctx context.Context, r io.Reader) error {
-	s := scanner{unwrap: true}
-	var n int64
-	buf := make([]byte, 64<<10)
-	emit := func(obj []byte) {
-		n++
-		if !o.record(n, obj) {
-			_, err := o.parser.ParseBytes(obj)
-			o.sink.Bad(n, badJSON(err), obj)
-		}
-	}
-	s.tooLong = func(begin []byte) {
-		n++
-		o.sink.Bad(n, fmt.Sprintf("object is longer than %d bytes", MaxRecord), begin)
-	}
-	for {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		k, err := r.Read(buf)
-		left := s.feed(buf[:k], emit)
-		if err == io.EOF {
-			if left {
-				o.sink.Bad(n+1, "the file ends inside an object", s.obj[:min(len(s.obj), 200)])
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// scanner cuts JSON objects out of a stream of bytes by their braces.
-type scanner struct {
-	unwrap  bool
-	tooLong func(begin []byte)
-	obj     []byte
-	depth   int
-	quoted  bool
-	escaped bool
-	long    bool
-	began   bool // the first object of the stream was looked at
-}
-
-// feed takes more bytes and calls emit for each object that ends in them; it reports whether one is still open.
-func (s *scanner) feed(b []byte, emit func([]byte)) bool {
-	for _, c := range b {
-		if s.depth == 0 {
-			if c != '{' {
-				continue
-			}
-			s.depth, s.obj, s.long = 1, append(s.obj[:0], c), false
-			continue
-		}
-		if !s.long {
-			s.obj = append(s.obj, c)
-		}
-		switch {
-		case s.escaped:
-			s.escaped = false
-		case s.quoted && c == '\\':
-			s.escaped = true
-		case c == '"':
-			s.quoted = !s.quoted
-		case s.quoted:
-		case c == '{' || c == '[':
-			s.depth++
-			s.openWrapper(c)
-		case c == '}' || c == ']':
-			if s.depth--; s.depth == 0 && !s.long {
-				s.began = true
-				emit(s.obj)
-				s.obj = s.obj[:0]
-			}
-		}
-		if len(s.obj) > MaxRecord && !s.long {
-			s.long = true
-			if s.tooLong != nil {
-				s.tooLong(s.obj[:200])
-			}
-		}
-	}
-	return s.depth > 0
-}
-
-// openWrapper drops what was read of a wrapper when its list's first object begins.
-func (s *scanner) openWrapper(c byte) {
-	if s.unwrap && !s.began && s.depth == 3 && c == '{' && wrapper.Match(s.obj) {
-		s.began = true
-		s.depth, s.obj = 1, append(s.obj[:0], c)
-	}
 }

@@ -50,7 +50,7 @@ func addr(s string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return a.Unmap()
+	return a.Unmap().WithZone("")
 }
 
 func port(s string) uint16 {
