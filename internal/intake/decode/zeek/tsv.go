@@ -21,7 +21,7 @@ import (
 type reader struct {
 	in     *bufio.Reader
 	sink   decode.Sink
-	number int64  // of the record at hand
+	number int64  // of the line at hand, header lines and empty ones counted, as an editor shows it
 	long   []byte // a line that did not fit the buffer
 
 	sep, setSep  string
@@ -58,17 +58,16 @@ func (r *reader) run(ctx context.Context) error {
 		}
 		line, tooLong, err := r.line()
 		if err != nil && err != io.EOF {
-			return fmt.Errorf("reading a Zeek log after record %d: %w", r.number, err)
+			return fmt.Errorf("reading a Zeek log after line %d: %w", r.number, err)
 		}
+		r.number++
 		switch {
 		case tooLong:
-			r.number++
 			r.sink.Bad(r.number, fmt.Sprintf("line longer than %d bytes", decode.MaxRecord), line)
 		case len(line) == 0:
 		case line[0] == '#':
 			r.headerLine(string(line))
 		default:
-			r.number++
 			r.record(line)
 		}
 		if err == io.EOF {

@@ -152,17 +152,17 @@ func TestBadInputIsCountedWithItsReason(t *testing.T) {
 	}{
 		{"no header", good, "1: no #fields header before this record", 0},
 		{"header in the middle", good + connHeader + good, "1: no #fields header before this record", 1},
-		{"too few columns", connHeader + "1713484795.5\tCx\n" + good, "1: 2 columns where the #fields header names 16", 1},
-		{"truncated last line", connHeader + good + good[:40], "2: 5 columns where the #fields header names 16", 1},
-		{"time is text", connHeader + strings.Replace(good, "1713484795.5", "yesterday", 1), `1: ts: "yesterday" is not a time`, 0},
-		{"clock never set", connHeader + strings.Replace(good, "1713484795.5", "12.5", 1), `1: ts: "12.5" is not a time`, 0},
-		{"address is a name", connHeader + strings.Replace(good, "10.0.0.1", "host", 1), `1: id.orig_h: "host" is not an address`, 0},
-		{"port over 65535", connHeader + strings.Replace(good, "\t80\t", "\t65536\t", 1), `1: id.resp_p: "65536" is not a number up to 65535`, 0},
-		{"count is negative", connHeader + strings.Replace(good, "\t1\t0\t", "\t-1\t0\t", 1), `1: orig_pkts: "-1" is not a number up to 9223372036854775807`, 0},
-		{"types do not match fields", "#separator \\x09\n#fields\tts\tuid\n#types\ttime\n1713484795.5\tCx\n", "1: the header has 2 #fields and 1 #types", 0},
-		{"a column twice", "#separator \\x09\n#fields\tts\tts\n1713484795.5\t1\n", `1: the #fields header names "ts" twice`, 0},
-		{"no ts column", "#separator \\x09\n#fields\tuid\tx\nCx\t1\n", "1: the #fields header has no ts column", 0},
-		{"line over the limit", connHeader + strings.Repeat("x", decode.MaxRecord+1) + "\n" + good, "1: line longer than 1048576 bytes", 1},
+		{"too few columns", connHeader + "1713484795.5\tCx\n" + good, "8: 2 columns where the #fields header names 16", 1},
+		{"truncated last line", connHeader + good + good[:40], "9: 5 columns where the #fields header names 16", 1},
+		{"time is text", connHeader + strings.Replace(good, "1713484795.5", "yesterday", 1), `8: ts: "yesterday" is not a time`, 0},
+		{"clock never set", connHeader + strings.Replace(good, "1713484795.5", "12.5", 1), `8: ts: "12.5" is not a time`, 0},
+		{"address is a name", connHeader + strings.Replace(good, "10.0.0.1", "host", 1), `8: id.orig_h: "host" is not an address`, 0},
+		{"port over 65535", connHeader + strings.Replace(good, "\t80\t", "\t65536\t", 1), `8: id.resp_p: "65536" is not a number up to 65535`, 0},
+		{"count is negative", connHeader + strings.Replace(good, "\t1\t0\t", "\t-1\t0\t", 1), `8: orig_pkts: "-1" is not a number up to 9223372036854775807`, 0},
+		{"types do not match fields", "#separator \\x09\n#fields\tts\tuid\n#types\ttime\n1713484795.5\tCx\n", "4: the header has 2 #fields and 1 #types", 0},
+		{"a column twice", "#separator \\x09\n#fields\tts\tts\n1713484795.5\t1\n", `3: the #fields header names "ts" twice`, 0},
+		{"no ts column", "#separator \\x09\n#fields\tuid\tx\nCx\t1\n", "3: the #fields header has no ts column", 0},
+		{"line over the limit", connHeader + strings.Repeat("x", decode.MaxRecord+1) + "\n" + good, "8: line longer than 1048576 bytes", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := readAll(t, "conn.log", c.text)
@@ -170,6 +170,21 @@ func TestBadInputIsCountedWithItsReason(t *testing.T) {
 				t.Errorf("%d events, bad %q; want %d, %q", len(k.events), k.bad, c.events, c.bad)
 			}
 		})
+	}
+}
+
+func TestRecordsAreNumberedAsAnEditorShowsTheLines(t *testing.T) {
+	row := "1713484795.5\tCabcdefgh\t10.0.0.1\t4\t10.0.0.2\t80\ttcp\t-\t-\t-\t-\tS0\tS\t1\t0\t-\n"
+	text := connHeader + row + "\n" + row + "#close\t2024-04-19-00-00-00\n" + connHeader + row + strings.TrimSuffix(row, "\n")
+	k := readAll(t, "conn.log", text)
+	var want []int64
+	for i, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "1713484795.5") {
+			want = append(want, int64(i+1))
+		}
+	}
+	if d := cmp.Diff(want, k.records); d != "" || len(k.bad) != 0 {
+		t.Errorf("bad %v, records (-lines +got):\n%s", k.bad, d)
 	}
 }
 
