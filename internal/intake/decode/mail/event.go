@@ -54,7 +54,8 @@ func message(raw []byte, env envelope) (*ocsf.Event, string) {
 	b.lookInside()
 	m.Text = visible(b)
 	m.BodyHash = bodyHash(m.Text)
-	rcpt := routed(e, h, path, at)
+	rcpt, queue := routed(e, h, path, at)
+	e.SourceID = sourceID(m.MessageID, queue, rcpt, h, rest)
 	if rcpt == "" && len(m.To) > 0 {
 		rcpt = m.To[0]
 	}
@@ -146,10 +147,10 @@ func messageID(v string) string {
 	return clip(toUTF8(strings.TrimSpace(v)), 500)
 }
 
-// routed fills what the border's receipt tells, and returns the envelope's recipient where it is known.
-func routed(e *ocsf.Event, h header, path []hop, at int) string {
+// routed fills what the border's receipt tells, and returns the envelope's recipient and the queue id where they
+// are known.
+func routed(e *ocsf.Event, h header, path []hop, at int) (rcpt, queue string) {
 	m := e.Mail
-	var rcpt, queue string
 	for _, name := range [...]string{"delivered-to", "x-original-to", "x-rcpt-to", "envelope-to"} {
 		if rcpt = normAddress(h.get(name)); rcpt != "" {
 			break
@@ -167,13 +168,7 @@ func routed(e *ocsf.Event, h header, path []hop, at int) string {
 	if rcpt != "" && len(m.To) < MaxRecipients {
 		addRecipient(m, rcpt)
 	}
-	if m.MessageID != "" || queue != "" {
-		e.SourceID = m.MessageID + "|" + queue
-		if rcpt != "" {
-			e.SourceID += "|" + rcpt
-		}
-	}
-	return rcpt
+	return rcpt, queue
 }
 
 func addRecipient(m *ocsf.Mail, a string) {

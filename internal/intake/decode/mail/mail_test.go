@@ -58,7 +58,7 @@ func testdata(t testing.TB, name string) string {
 func TestFullMessage(t *testing.T) {
 	e := decodeOne(t, testdata(t, "partner.eml"))
 	m := e.Mail
-	got := map[string]any{"time": e.Time.Format(time.RFC3339), "id": e.SourceID, "user": e.User.Name, "actor": e.Actor.Name, "src": e.Src.IP.String() + " " + e.Src.Host,
+	got := map[string]any{"time": e.Time.Format(time.RFC3339), "id": e.SourceID[:strings.LastIndex(e.SourceID, "|")], "user": e.User.Name, "actor": e.Actor.Name, "src": e.Src.IP.String() + " " + e.Src.Host,
 		"dst": e.Dst.Host, "from": m.From, "name": m.FromName, "envelope": m.EnvelopeFrom, "reply": m.ReplyTo, "to": strings.Join(m.To, " "), "subject": m.Subject,
 		"auth": m.SPF + " " + m.DKIM + " " + m.DMARC + " " + m.DKIMDomain, "text": m.Text, "problems": len(m.ParseProblems), "status": e.Status.String(),
 		"links": m.Links, "files": fmt.Sprint(len(m.Attachments), " ", m.Attachments[0].Name, " ", m.Attachments[0].Type, " ", m.Attachments[0].Size),
@@ -274,6 +274,40 @@ func TestBodyHash(t *testing.T) {
 	}
 	if hash("ok") != "" {
 		t.Error("a text that says nothing has a hash")
+	}
+}
+
+// TestSourceIDTellsMessagesApart: whoever knows a Message-ID and its date must not be able to hide a message
+// behind it, and a copy of a message must be no second one.
+func TestSourceIDTellsMessagesApart(t *testing.T) {
+	const known = "From: A <a@a.example>\nReply-To: <a@a.example>\nTo: b@b.example\nSubject: the list\nDate: Tue, 7 Jul 2026 09:59:58 +0200\nMessage-ID: <1@a.example>\n\nHello,\nthe list is here.\n"
+	id := func(raw string) string { return decodeOne(t, raw).SourceID }
+	for name, other := range map[string]string{
+		"another text":                   strings.Replace(known, "here", "at https://evil.example/", 1),
+		"another sender":                 strings.Replace(known, "A <a@", "A <a@a.example.evil.example> <a@", 1),
+		"another address to answer to":   strings.Replace(known, "<a@a.example>\nTo", "<a@evil.example>\nTo", 1),
+		"another subject":                strings.Replace(known, "the list", "the bill", 1),
+		"the same text as HTML":          strings.Replace(known, "\n\n", "\nContent-Type: text/html\n\n", 1),
+		"another Message-ID":             strings.Replace(known, "<1@", "<2@", 1),
+		"another From above the old one": "From: B <b@evil.example>\n" + known,
+	} {
+		if id(other) == id(known) {
+			t.Errorf("%s: the same id %s", name, id(known))
+		}
+	}
+	for name, other := range map[string]string{
+		"other line ends":       strings.ReplaceAll(known, "\n", "\r\n"),
+		"another folding":       strings.Replace(known, "the list\n", "the\n list\n", 1),
+		"fields of a mailbox":   "X-UID: 7\nStatus: RO\n" + known,
+		"an mbox's empty line":  known + "\n",
+		"verdicts of a gateway": "Authentication-Results: mx.b.example; spf=pass\nX-Spam-Score: 1\n" + known,
+	} {
+		if id(other) != id(known) {
+			t.Errorf("%s: another id, %s and %s", name, id(other), id(known))
+		}
+	}
+	if got := id("From: A <a@a.example>\nDate: Tue, 7 Jul 2026 09:59:58 +0200\n\nx"); got != "" {
+		t.Errorf("a message without an id has %q", got)
 	}
 }
 
