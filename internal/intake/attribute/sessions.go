@@ -30,11 +30,13 @@ const grace = time.Second
 // Sessions remembers who held which address when, per tenant, as VPN, DHCP, RMM and NAT records tell. Learn may
 // come in any order; Seal sorts, and only then may Holder be asked.
 type Sessions struct {
-	mu     sync.Mutex
-	marks  map[holderKey][]mark
-	logons map[holderKey][]mark // logons of partners' accounts from addresses that are not the tenant's own
-	sealed map[holderKey][]interval
-	shown  map[holderKey][]interval
+	mu       sync.Mutex
+	marks    map[holderKey][]mark
+	logons   map[holderKey][]mark // logons of partners' accounts from addresses that are not the tenant's own
+	unplaced map[sourceKey][]mark // records that name a session and no address: its end, or who opened it
+	sealed   map[holderKey][]interval
+	shown    map[holderKey][]interval
+	ends     map[endKey]interval // of sessions that unplaced tells of
 }
 
 // holderKey names an address. DHCP stands apart from the rest: it tells which device has the address and not who
@@ -46,9 +48,10 @@ type holderKey struct {
 }
 
 type mark struct {
-	at    time.Time
-	id    ocsf.EventID
-	lease ocsf.Lease
+	at     time.Time
+	id     ocsf.EventID
+	lease  ocsf.Lease
+	lasted time.Duration // how long the session was, by its end record; 0 where that says nothing
 }
 
 type interval struct {
@@ -60,18 +63,32 @@ type interval struct {
 
 // NewSessions returns an empty store.
 func NewSessions() *Sessions {
-	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}}
+	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}, unplaced: map[sourceKey][]mark{}}
 }
 
-// Learn takes the lease of an event, if it has one. It may be called by several goroutines.
+// Learn takes the lease of an event, if it has one. A lease with an id that is neither start nor end is one more
+// record of the start if it has an address, and says who opened the session if it has none. Learn may be called by
+// several goroutines.
 func (s *Sessions) Learn(e *ocsf.Event) {
-	if e.Lease == nil || !e.Lease.Addr.IsValid() || e.Lease.Addr.IsUnspecified() || (!e.Lease.Start && !e.Lease.End) {
+	if e.Lease == nil {
 		return
 	}
-	k := holderKey{e.Tenant, e.Lease.Addr.Unmap(), e.Lease.Kind == "dhcp"}
+	m := mark{at: e.Time, id: e.ID, lease: *e.Lease}
+	l := &m.lease
+	if l.End && e.Flow != nil {
+		m.lasted = max(e.Flow.Duration, 0)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.marks[k] = append(s.marks[k], mark{e.Time, e.ID, *e.Lease})
+	switch {
+	case located(l) && (l.Start || l.End || l.ID != ""):
+		l.Start = l.Start || !l.End
+		k := holderKey{e.Tenant, l.Addr.Unmap(), l.Kind == "dhcp"}
+		s.marks[k] = append(s.marks[k], m)
+	case !located(l) && l.ID != "" && !l.Start:
+		k := sourceKey{e.Tenant, l.ID}
+		s.unplaced[k] = append(s.unplaced[k], m)
+	}
 }
 
 // Around is how long before its first and after its last logon an address is believed to be held by who logged
@@ -84,7 +101,7 @@ func (s *Sessions) LearnLogon(e *ocsf.Event) {
 	k := holderKey{tenant: e.Tenant, addr: e.Src.IP.Unmap()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.logons[k] = append(s.logons[k], mark{e.Time, e.ID, ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host}})
+	s.logons[k] = append(s.logons[k], mark{at: e.Time, id: e.ID, lease: ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host}})
 }
 
 // Seal turns what was learned into intervals that do not overlap. A session ends at its end record, at the next
@@ -97,8 +114,22 @@ func (s *Sessions) Seal() {
 		s.shown[k] = spans(marks)
 	}
 	s.sealed = make(map[holderKey][]interval, len(s.marks))
+	s.ends = map[endKey]interval{}
+	placed, openers := s.place(), s.openers()
 	for k, marks := range s.marks {
-		s.sealed[k] = sessions(k, marks)
+		list := sessions(k, append(slices.Clip(marks), placed[k]...))
+		for i := range list {
+			x := &list[i]
+			named := sourceKey{k.tenant, x.source}
+			if s.unplaced[named] == nil || k.dhcp {
+				continue
+			}
+			x.openedBy(openers[named])
+			if x.ended {
+				s.keepEnd(named, *x)
+			}
+		}
+		s.sealed[k] = list
 	}
 }
 
@@ -128,17 +159,20 @@ func spans(marks []mark) []interval {
 	return list
 }
 
+// compare orders records by time; an end comes before a start of the same second.
+func (m mark) compare(b mark) int {
+	if m.at.Equal(b.at) && m.lease.Start != b.lease.Start {
+		if b.lease.Start {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(m.at.Compare(b.at), slices.Compare(m.id[:], b.id[:]))
+}
+
 // sessions pairs the start and end records of one address.
 func sessions(k holderKey, marks []mark) []interval {
-	slices.SortFunc(marks, func(a, b mark) int {
-		if a.at.Equal(b.at) && a.lease.Start != b.lease.Start { // an end comes before a start of the same second
-			if b.lease.Start {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(a.at.Compare(b.at), slices.Compare(a.id[:], b.id[:]))
-	})
+	slices.SortFunc(marks, mark.compare)
 	marks = slices.CompactFunc(marks, func(a, b mark) bool { return a.at.Equal(b.at) && a.lease == b.lease })
 	p := pairing{key: k}
 	for len(marks) > 0 {
@@ -176,7 +210,7 @@ func (p *pairing) moment(marks []mark) {
 		switch x := p.open(); {
 		case m.lease.Start:
 			p.start(m)
-		case x != nil && p.ends(x, m.lease) && !slices.ContainsFunc(marks, begins):
+		case x != nil && p.ends(x, m.lease) && (m.lease.ID != "" && x.source == m.lease.ID || !slices.ContainsFunc(marks, begins)):
 			x.to, x.ended = m.at, true
 		default:
 			left = append(left, m)
@@ -184,7 +218,7 @@ func (p *pairing) moment(marks []mark) {
 	}
 	for _, m := range left {
 		x := p.open()
-		if x == nil || !sameHolder(x.lease, m.lease) || !sameID(x.source, m.lease.ID) {
+		if x == nil || !x.tells(m.lease) {
 			continue
 		}
 		if x.from.Equal(m.at) || m.lease.ID != "" && x.source == m.lease.ID {
@@ -195,7 +229,7 @@ func (p *pairing) moment(marks []mark) {
 
 func (p *pairing) start(m mark) {
 	x := p.open()
-	if x != nil && sameHolder(x.lease, m.lease) && sameID(x.source, m.lease.ID) && m.at.Sub(x.from) < sameStart {
+	if x != nil && x.tells(m.lease) && m.at.Sub(x.from) < sameStart {
 		merge(&x.lease, m.lease) // a second record of the same session
 		x.source = cmp.Or(x.source, m.lease.ID)
 		return
@@ -211,7 +245,7 @@ func (p *pairing) ends(x *interval, l ocsf.Lease) bool {
 	if n := len(p.list); n > 1 && l.ID != "" && p.list[n-2].source == l.ID && x.source != l.ID {
 		return false
 	}
-	return sameHolder(x.lease, l)
+	return sameHolder(x.lease, l) || x.tells(l)
 }
 
 // bound ends what has no end of its own, or one that can't be its own.
@@ -239,7 +273,16 @@ func identified(k holderKey, m mark) ocsf.Lease {
 }
 
 func sameHolder(a, b ocsf.Lease) bool {
-	return strings.EqualFold(a.Holder.Name, b.Holder.Name) && (strings.EqualFold(a.Device, b.Device) || a.Device == "" || b.Device == "")
+	return strings.EqualFold(a.Holder.Name, b.Holder.Name) && sameDevice(a.Device, b.Device)
+}
+
+// tells reports whether a record may be of the session: its source names it so, or it names the holder and no
+// other id.
+func (x *interval) tells(l ocsf.Lease) bool {
+	if l.ID != "" && x.source == l.ID {
+		return sameDevice(x.lease.Device, l.Device)
+	}
+	return sameHolder(x.lease, l) && sameID(x.source, l.ID)
 }
 
 // sameID reports whether two ids of a source may name one session; one that names none says nothing.
@@ -269,13 +312,21 @@ func (s *Sessions) Holder(id tenant.ID, addr netip.Addr, at time.Time) (ocsf.Lea
 	return device, assigned
 }
 
-// session returns the lease of the session that a lease record itself tells of.
+// session returns the lease of the session that a lease record itself tells of, and completes the record.
 func (s *Sessions) session(id tenant.ID, l *ocsf.Lease, at time.Time) (ocsf.Lease, bool) {
+	if !located(l) {
+		x, ok := s.ends[endKey{sourceKey{id, l.ID}, at.UnixNano()}]
+		if ok = ok && l.End; ok {
+			x.complete(l)
+		}
+		return x.lease, ok
+	}
 	list := s.sealed[holderKey{id, l.Addr.Unmap(), l.Kind == "dhcp"}]
 	// At the moment in which one session follows another the record may be of either, and a late end is of the one before.
 	for i, back := begun(list, at), 0; i >= 0 && back < 3; i, back = i-1, back+1 {
 		x := list[i]
-		if sameHolder(x.lease, *l) && sameID(x.source, l.ID) && (!at.After(x.to.Add(grace)) || x.source != "" && x.source == l.ID) {
+		if x.tells(*l) && (!at.After(x.to.Add(grace)) || x.source != "" && x.source == l.ID) {
+			x.complete(l)
 			return x.lease, true
 		}
 	}
