@@ -32,20 +32,13 @@ func isASA(_ string, head []byte) bool {
 	return is > 0 && is*2 > total
 }
 
-// maxUndated bounds how many lines without a year wait for the first line that has one.
-const maxUndated = 4096
-
 type asa struct {
-	sink   decode.Sink
-	dates  calendar
-	table  *sessions
-	queued []asaLine // dated without a year, before any line that has one
+	sink  decode.Sink
+	dates calendar
 }
 
 // asaLine is one message cut into its parts.
 type asaLine struct {
-	n    int64
-	raw  []byte
 	when stamp
 	host string
 	sev  string
@@ -54,12 +47,8 @@ type asaLine struct {
 }
 
 func readASA(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
-	d := &asa{sink: sink, table: newSessions()}
-	if err := decode.Lines(ctx, r, sink, d.line); err != nil {
-		return err
-	}
-	d.flush(time.Time{})
-	return nil
+	d := &asa{sink: sink}
+	return d.dates.lines(ctx, r, sink, d.line)
 }
 
 func (d *asa) line(n int64, raw []byte) error {
@@ -67,46 +56,21 @@ func (d *asa) line(n int64, raw []byte) error {
 	if line == "" {
 		return nil
 	}
-	at := asaTag.FindStringSubmatchIndex(line)
-	if at == nil {
+	tag := asaTag.FindStringSubmatchIndex(line)
+	if tag == nil {
 		return errors.New("no ASA message in the line")
 	}
-	l := asaLine{n: n, sev: line[at[2]:at[3]], id: line[at[4]:at[5]], text: line[at[1]:]}
+	l := asaLine{sev: line[tag[2]:tag[3]], id: line[tag[4]:tag[5]], text: line[tag[1]:]}
 	var ok bool
-	if l.when, l.host, ok = asaHeader(line[:at[0]]); !ok {
+	if l.when, l.host, ok = asaHeader(line[:tag[0]]); !ok {
 		return errors.New("no date before the message")
 	}
-	if l.when.noYear && !d.dates.known() {
-		if len(d.queued) >= maxUndated {
-			return errNoYear
-		}
-		l.raw = bytes.Clone(raw)
-		d.queued = append(d.queued, l)
-		return nil
+	at, err := d.dates.date(l.when)
+	if err != nil {
+		return err
 	}
-	if len(d.queued) > 0 {
-		d.flush(l.when.t)
-	}
-	l.raw = raw
-	return d.message(l)
-}
-
-// flush decodes the lines that waited; the date of the line that ended the wait gives their year. Without one
-// they are bad.
-func (d *asa) flush(first time.Time) {
-	for _, l := range d.queued {
-		if first.IsZero() {
-			d.sink.Bad(l.n, errNoYear.Error(), l.raw)
-			continue
-		}
-		if d.dates.last.IsZero() {
-			d.dates.last = first
-		}
-		if err := d.message(l); err != nil {
-			d.sink.Bad(l.n, err.Error(), l.raw)
-		}
-	}
-	d.queued = nil
+	d.sink.Event(l.event(at), n, raw)
+	return nil
 }
 
 // asaHeader reads priority, dates and host before the message. A relay may have put its own date before the
@@ -144,11 +108,7 @@ func zoneName(s string) bool {
 	return (len(s) == 3 || len(s) == 4) && strings.ToUpper(s) == s && (strings.HasSuffix(s, "T") || s == "UTC")
 }
 
-func (d *asa) message(l asaLine) error {
-	at, err := d.dates.date(l.when)
-	if err != nil {
-		return err
-	}
+func (l *asaLine) event(at time.Time) *ocsf.Event {
 	e := newEvent("cisco/asa", at)
 	e.Device = strings.ToLower(l.host)
 	e.Fields = ocsf.Fields{{Name: "MessageID", Value: l.id}, {Name: "Severity", Value: l.sev}, {Name: "message", Value: l.text}}
@@ -159,39 +119,33 @@ func (d *asa) message(l asaLine) error {
 		}
 	}
 	e.User, e.Src.IP = p.user, p.public
-	d.meaning(e, l.id, p, l.text)
+	l.meaning(e, p)
 	e.Fields.Sort()
-	d.sink.Event(e, l.n, l.raw)
-	return nil
+	return e
 }
 
 // meaning sets what the message means; the ids are those of Cisco's "ASA Series Syslog Messages".
-func (d *asa) meaning(e *ocsf.Event, id string, p asaFacts, text string) {
+func (l *asaLine) meaning(e *ocsf.Event, p asaFacts) {
 	auth := func(s ocsf.Status) { e.Class, e.Activity, e.Status = ocsf.ClassAuthentication, "logon", s }
-	key := strings.ToLower(p.user.Name) + "|" + p.public.String()
+	id := l.id
 	switch id {
 	case "113004", "113012", "109005", "611101", "605005":
 		auth(ocsf.StatusSuccess)
 	case "113005", "113015", "113006", "113014", "113021", "109006", "611102", "605004":
 		auth(ocsf.StatusFailure)
 	case "722051", "713228":
-		d.assigned(e, key, p)
-	case "716001":
-		s := d.table.get(key)
-		s.holder, s.public = p.user, p.public
-		d.name(s, e)
+		opened(e, p.lease())
+	case "716001": // clientless, or before the client has its address: nobody holds one by it
 		e.Activity, e.Status = "open", ocsf.StatusSuccess
-		joined(e, s)
-	case "113019":
-		d.end(e, key, p)
 	case "716002":
-		if s := d.table.byKey[key]; s != nil && !s.open { // a clientless session: 113019 need not follow
-			d.end(e, key, p)
-		}
+		e.Activity = "close"
+	case "113019":
+		e.Flow = &ocsf.Flow{Duration: p.duration, OrigBytes: p.received, RespBytes: p.sent}
+		closed(e, p.lease())
 	case "113039", "722022", "734001", "722055", "113009", "113008":
 		e.Status = ocsf.StatusSuccess
 	case "302013", "302015", "302014", "302016", "106001", "106006", "106023", "106100", "106015":
-		connection(e, id, text)
+		connection(e, id, l.text)
 	case "111008", "111010":
 		e.Class, e.Activity, e.Status = ocsf.ClassAPIActivity, "update", ocsf.StatusSuccess
 	default:
@@ -201,36 +155,7 @@ func (d *asa) meaning(e *ocsf.Event, id string, p asaFacts, text string) {
 	}
 }
 
-func (d *asa) name(s *session, e *ocsf.Event) {
-	if s.id == "" {
-		s.begun = e.Time
-		s.id = sessionID(s.holder.Name, s.public.String(), e.Time)
-	}
-}
-
-// assigned opens a session: the gateway gave it its inner address.
-func (d *asa) assigned(e *ocsf.Event, key string, p asaFacts) {
-	if old := d.table.byKey[key]; old != nil && old.open && old.addr != p.inner {
-		d.table.end(key) // a second session of the same person from the same place
-	}
-	s := d.table.get(key)
-	if s.open {
-		return
-	}
-	s.holder, s.public, s.addr = p.user, p.public, p.inner
-	d.name(s, e)
-	opened(e, s)
-}
-
-func (d *asa) end(e *ocsf.Event, key string, p asaFacts) {
-	s := d.table.end(key)
-	if s == nil {
-		s = &session{holder: p.user, public: p.public}
-		if p.duration > 0 {
-			s.begun = e.Time.Add(-p.duration)
-			s.id = sessionID(s.holder.Name, s.public.String(), s.begun)
-		}
-	}
-	e.Flow = &ocsf.Flow{Duration: p.duration, OrigBytes: p.received, RespBytes: p.sent}
-	closed(e, s)
+// lease is what the message says of a session.
+func (p *asaFacts) lease() *ocsf.Lease {
+	return &ocsf.Lease{Kind: "vpn", ID: sessionID(p.user.Name, p.public), Addr: p.inner, Public: p.public, Holder: p.user}
 }

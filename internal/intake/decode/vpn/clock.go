@@ -1,9 +1,16 @@
 package vpn
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/breakwater-project/breakwater/internal/intake/decode"
 )
 
 var errNoYear = errors.New("no year: the line's date has none and no line of the file has one")
@@ -119,38 +126,103 @@ func clockTime(s string) (time.Duration, string, bool) {
 	return t.Sub(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)), s[end:], true
 }
 
-// calendar gives dates without a year the year of the dated line nearest before them, and follows the turn of
-// the year. It never takes a year from the machine's clock or from a file's time: the same file always gives
-// the same events.
-type calendar struct{ last time.Time }
+// calendar gives dates without a year the year that puts them nearest to a date of the same file that has one, and
+// never one from the machine's clock or from a file's time: the same lines always give the same events, in any
+// order. Lines without a year therefore wait until the whole file was read.
+type calendar struct {
+	days     map[int64]struct{} // those of the dates with a year, since 1970
+	sorted   []int64
+	waiting  []undated
+	size     int
+	complete bool // no line needs to wait any more
+}
 
-func (c *calendar) known() bool { return !c.last.IsZero() }
+// undated is a line that waits for its year.
+type undated struct {
+	n   int64
+	raw []byte
+}
 
-func (c *calendar) date(s stamp) (time.Time, error) {
-	t := s.t
-	if s.noYear {
-		if !c.known() {
-			return time.Time{}, errNoYear
+// maxUndated is how many bytes of lines without a year wait; what comes after takes its year from the dates seen
+// by then.
+const maxUndated = 8 << 20
+
+// lines calls each for every line; the lines without a year come last.
+func (c *calendar) lines(ctx context.Context, r io.Reader, sink decode.Sink, each func(n int64, raw []byte) error) error {
+	err := decode.Lines(ctx, r, sink, func(n int64, raw []byte) error {
+		err := each(n, raw)
+		if err != errNoYear || c.complete {
+			return err
 		}
-		var ok bool
-		if t, ok = inYear(s.t, c.last.Year()); !ok {
-			return time.Time{}, errors.New("no such day in the year of the lines around it")
+		const overhead = 48
+		if c.size += len(raw) + overhead; c.size <= maxUndated {
+			c.waiting = append(c.waiting, undated{n, bytes.Clone(raw)})
+			return nil
 		}
-		const half = 183 * 24 * time.Hour
-		if d := t.Sub(c.last); d > half {
-			t, ok = inYear(s.t, c.last.Year()-1)
-		} else if d < -half {
-			t, ok = inYear(s.t, c.last.Year()+1)
-		}
-		if !ok {
-			return time.Time{}, errors.New("no such day in the year of the lines around it")
+		c.complete = true
+		return each(n, raw)
+	})
+	if err != nil {
+		return err
+	}
+	c.complete = true
+	for _, l := range c.waiting {
+		if err := each(l.n, l.raw); err != nil {
+			sink.Bad(l.n, err.Error(), l.raw)
 		}
 	}
-	if t.Year() < 1971 || t.Year() >= 2100 {
+	return nil
+}
+
+const aDay = 24 * 60 * 60 // seconds
+
+// date returns when a stamp was, or errNoYear where that can't be said yet, or ever.
+func (c *calendar) date(s stamp) (time.Time, error) {
+	if s.noYear {
+		return c.nearest(s.t)
+	}
+	if s.t.Year() < 1971 || s.t.Year() >= 2100 {
 		return time.Time{}, errors.New("the clock was never set: the year is before 1971 or after 2099")
 	}
-	c.last = t
-	return t, nil
+	day := s.t.Unix() / aDay
+	if _, known := c.days[day]; !known {
+		if c.days == nil {
+			c.days = map[int64]struct{}{}
+		}
+		c.days[day], c.sorted = struct{}{}, nil
+	}
+	return s.t, nil
+}
+
+// nearest puts a date without a year within half a year of a day that is known; of two years equally near, the
+// earlier.
+func (c *calendar) nearest(t time.Time) (time.Time, error) {
+	if len(c.days) == 0 || !c.complete {
+		return time.Time{}, errNoYear
+	}
+	if c.sorted == nil {
+		c.sorted = slices.Sorted(maps.Keys(c.days))
+	}
+	year := func(day int64) int { return time.Unix(day*aDay, 0).UTC().Year() }
+	var best time.Time
+	least := int64(184)
+	for y := max(year(c.sorted[0])-1, 1971); y <= min(year(c.sorted[len(c.sorted)-1])+1, 2099); y++ {
+		d, ok := inYear(t, y)
+		if !ok {
+			continue
+		}
+		day := d.Unix() / aDay
+		i, _ := slices.BinarySearch(c.sorted, day)
+		for _, known := range c.sorted[max(i-1, 0):min(i+1, len(c.sorted))] {
+			if away := max(known-day, day-known); away < least {
+				least, best = away, d
+			}
+		}
+	}
+	if best.IsZero() {
+		return time.Time{}, errors.New("no such day in the year of the lines around it")
+	}
+	return best, nil
 }
 
 func inYear(t time.Time, year int) (time.Time, bool) {

@@ -80,12 +80,11 @@ func cells(line string) ([]string, error) {
 type globalProtect struct {
 	sink  decode.Sink
 	head  *header
-	table *sessions
 	dates calendar
 }
 
 func readGlobalProtect(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
-	d := &globalProtect{sink: sink, table: newSessions()}
+	d := &globalProtect{sink: sink}
 	return decode.Lines(ctx, r, sink, d.line)
 }
 
@@ -144,8 +143,7 @@ func (d *globalProtect) row(n int64, raw []byte, row []string) error {
 	if !e.Src.IP.IsValid() {
 		e.Src.IP = addr(get("publicipv6"))
 	}
-	machine := strings.ToLower(get("machinename"))
-	e.Src.Host = machine
+	e.Src.Host = strings.ToLower(get("machinename"))
 	if seq := get("sequencenumber"); seq != "" && seq != "0" {
 		e.SourceID = "globalprotect|" + get("serial", "serialnumber") + "|" + seq + "|" + at.Format(time.RFC3339)
 	}
@@ -159,7 +157,7 @@ func (d *globalProtect) row(n int64, raw []byte, row []string) error {
 	if !inner.IsValid() {
 		inner = addr(get("privateipv6"))
 	}
-	d.meaning(e, id, machine, inner, get("loginduration"))
+	meaning(e, id, inner)
 	d.sink.Event(e, n, raw)
 	return nil
 }
@@ -177,31 +175,14 @@ func (d *globalProtect) when(texts ...string) (time.Time, error) {
 	return time.Time{}, errors.New("neither Generate Time nor Receive Time holds a time")
 }
 
-func (d *globalProtect) meaning(e *ocsf.Event, id, machine string, inner netip.Addr, duration string) {
-	key := strings.ToLower(e.User.Name) + "|" + machine + "|" + e.Src.IP.String()
+func meaning(e *ocsf.Event, id string, inner netip.Addr) {
+	l := &ocsf.Lease{Kind: "vpn", ID: sessionID(e.User.Name, e.Src.IP), Addr: inner, Public: e.Src.IP, Holder: e.User, Device: e.Src.Host}
 	switch {
 	case strings.HasSuffix(id, "-auth") || id == "portal-login" || id == "gateway-login":
 		e.Class, e.Activity = ocsf.ClassAuthentication, "logon"
 	case id == "gateway-connected" && e.Status != ocsf.StatusFailure:
-		if old := d.table.byKey[key]; old != nil && old.addr != inner {
-			d.table.end(key)
-		}
-		s := d.table.get(key)
-		if s.open {
-			return
-		}
-		*s = session{holder: e.User, addr: inner, public: e.Src.IP, device: machine, begun: e.Time,
-			id: sessionID(e.User.Name, e.Src.IP.String(), e.Time)}
-		opened(e, s)
+		opened(e, l)
 	case id == "gateway-logout":
-		s := d.table.end(key)
-		if s == nil {
-			s = &session{holder: e.User, addr: inner, public: e.Src.IP, device: machine}
-			if secs, err := time.ParseDuration(duration + "s"); err == nil && secs > 0 && secs < 400*24*time.Hour {
-				s.begun = e.Time.Add(-secs)
-				s.id = sessionID(e.User.Name, e.Src.IP.String(), s.begun)
-			}
-		}
-		closed(e, s)
+		closed(e, l)
 	}
 }

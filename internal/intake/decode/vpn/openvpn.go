@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"sort"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
@@ -63,12 +62,11 @@ func openVPNStamp(line string) (stamp, string, bool) {
 type openVPN struct {
 	sink  decode.Sink
 	dates calendar
-	table *sessions
 }
 
 func readOpenVPN(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
-	d := &openVPN{sink: sink, table: newSessions()}
-	return decode.Lines(ctx, r, sink, d.line)
+	d := &openVPN{sink: sink}
+	return d.dates.lines(ctx, r, sink, d.line)
 }
 
 func (d *openVPN) line(n int64, raw []byte) error {
@@ -95,9 +93,9 @@ func (d *openVPN) line(n int64, raw []byte) error {
 	field("peer", peer)
 	field("common_name", name)
 	if peer == "" {
-		d.server(n, raw, e, text)
+		server(e, text)
 	} else {
-		d.client(e, name, peer, text)
+		client(e, name, peer, text)
 	}
 	e.Fields.Sort()
 	d.sink.Event(e, n, raw)
@@ -134,76 +132,75 @@ func cutPort(s string) (host, prt string) {
 }
 
 // client reads a line about one client. Its sessions are told apart by the client's address and port.
-func (d *openVPN) client(e *ocsf.Event, name, peer, text string) {
+func client(e *ocsf.Event, name, peer, text string) {
 	host, prt := cutPort(peer)
 	e.Src.IP, e.Src.Port = addr(host), port(prt)
-	if strings.HasPrefix(text, "TLS: Initial packet from") {
-		d.table.end(peer)
-	}
-	if strings.Contains(text, "client-instance exiting") || strings.Contains(text, "client-instance restarting") {
-		d.end(e, name, peer)
-		return
-	}
-	s := d.table.get(peer)
-	if s.public = e.Src.IP; s.holder.Name == "" && name != "" {
-		s.holder = account(name)
-	}
+	e.User = named(name)
+	l := &ocsf.Lease{Kind: "vpn", ID: netip.AddrPortFrom(e.Src.IP, e.Src.Port).String(), Public: e.Src.IP, Holder: e.User}
 	auth := func(status ocsf.Status) {
 		e.Class, e.Activity, e.Status = ocsf.ClassAuthentication, "logon", status
 	}
 	switch {
+	case strings.Contains(text, "client-instance exiting") || strings.Contains(text, "client-instance restarting"):
+		closed(e, l)
 	case strings.HasPrefix(text, "TLS: Username/Password authentication succeeded"):
 		auth(ocsf.StatusSuccess)
-		s.holder = account(quoted(text))
-	case strings.HasPrefix(text, "SENT CONTROL") && strings.Contains(text, "AUTH_FAILED"):
-		if cn, ok := bracketed(text[len("SENT CONTROL "):]); ok && s.holder.Name == "" && cn != "UNDEF" {
-			s.holder = account(cn)
-		}
-		if !s.failed { // else the line that said why came before
-			auth(ocsf.StatusFailure)
-		}
+		logon(e, l, text)
+	case strings.HasPrefix(text, "TLS: Username/Password authentication deferred"): // what comes of it is told later
+		logon(e, l, text)
 	case strings.HasPrefix(text, "TLS Auth Error") || strings.HasPrefix(text, "TLS: Username/Password authentication failed"),
 		strings.HasPrefix(text, "VERIFY ERROR"):
 		auth(ocsf.StatusFailure)
-		s.failed = true
 		if u := account(quoted(text)); u.Name != "" {
-			s.holder = u
+			e.User = u
 		}
+	case strings.HasPrefix(text, "SENT CONTROL") && strings.Contains(text, "AUTH_FAILED"):
+		refused(e, text, auth)
 	case strings.Contains(text, "Peer Connection Initiated with"):
-		if cn, ok := bracketed(text); ok && s.holder.Name == "" {
-			s.holder = account(cn)
+		if cn, ok := bracketed(text); ok && e.User.Name == "" {
+			e.User = named(cn)
 		}
 		e.Status = ocsf.StatusSuccess
 	default:
-		if inner := innerAddr(text); inner.IsValid() && (!s.open || s.addr != inner) {
-			d.begin(e, s, inner)
+		if l.Addr = innerAddr(text); l.Addr.IsValid() {
+			e.Lease = l
+			if strings.HasPrefix(text, learned) {
+				opened(e, l)
+			}
 		}
 	}
-	e.User = s.holder
 }
 
-func (d *openVPN) begin(e *ocsf.Event, s *session, inner netip.Addr) {
-	s.addr = inner
-	if s.id == "" {
-		s.begun = e.Time
-		s.id = sessionID(s.holder.Name, netip.AddrPortFrom(e.Src.IP, e.Src.Port).String(), e.Time)
+// logon makes the event one that says whose session it is, by the account that was asked for.
+func logon(e *ocsf.Event, l *ocsf.Lease, text string) {
+	if u := account(quoted(text)); u.Name != "" {
+		e.User, l.Holder, e.Lease = u, u, l
 	}
-	opened(e, s)
 }
 
-func (d *openVPN) end(e *ocsf.Event, name, peer string) {
-	s := d.table.end(peer)
-	switch {
-	case s == nil && name != "": // it began before the file does
-		s = &session{holder: account(name), public: e.Src.IP}
-	case s == nil:
-		return
-	case !s.open: // it never got an address
-		e.User = s.holder
-		return
+// refused reads what the client was told. It counts as a refused logon where it names the account; the line that
+// says why ("TLS Auth Error") names none, so that the two are not two guesses at one account.
+func refused(e *ocsf.Event, text string, auth func(ocsf.Status)) {
+	e.Status = ocsf.StatusFailure
+	if cn, ok := bracketed(text[len("SENT CONTROL "):]); ok && e.User.Name == "" {
+		e.User = named(cn)
 	}
-	closed(e, s)
+	if e.User.Name != "" {
+		auth(ocsf.StatusFailure)
+	}
 }
+
+// named returns the account of a client's common name; UNDEF is what OpenVPN calls one that it does not know.
+func named(cn string) ocsf.User {
+	if cn == "UNDEF" {
+		return ocsf.User{}
+	}
+	return account(cn)
+}
+
+// learned begins the message of the server's routing table, which is there for every client's inner address,
+// whether it came from a pool or was set for the client.
+const learned = "MULTI: Learn: "
 
 // innerAddr reads the inner address of the three messages that tell one.
 func innerAddr(text string) netip.Addr {
@@ -214,7 +211,7 @@ func innerAddr(text string) netip.Addr {
 		}
 		return addr(v6)
 	}
-	if rest, ok := strings.CutPrefix(text, "MULTI: Learn: "); ok {
+	if rest, ok := strings.CutPrefix(text, learned); ok {
 		inner, _, _ := strings.Cut(rest, " -> ")
 		return addr(inner)
 	}
@@ -243,29 +240,11 @@ func quoted(s string) string {
 	return name
 }
 
-// server reads a line of the server itself. When it exits, every open session ends with it.
-func (d *openVPN) server(n int64, raw []byte, e *ocsf.Event, text string) {
+// server reads a line of the server itself. When it exits its sessions end with it; nobody holds their addresses
+// then, and the next start of each address ends them in the store.
+func server(e *ocsf.Event, text string) {
 	e.Class = ocsf.ClassBase
-	if !strings.Contains(text, "process exiting") && !strings.Contains(text, "process restarting") {
-		return
+	if strings.Contains(text, "process exiting") || strings.Contains(text, "process restarting") {
+		e.Activity = "stop"
 	}
-	e.Activity = "stop"
-	open := make([]string, 0, len(d.table.byKey))
-	for peer, s := range d.table.byKey {
-		if s.open {
-			open = append(open, peer)
-		}
-	}
-	sort.Strings(open)
-	for _, peer := range open {
-		s := d.table.end(peer)
-		c := newEvent("openvpn", e.Time)
-		c.SourceID = s.id + "/stop"
-		c.Fields = ocsf.Fields{{Name: "message", Value: text}, {Name: "peer", Value: peer}}
-		_, prt := cutPort(peer)
-		c.Src.Port = port(prt)
-		closed(c, s)
-		d.sink.Event(c, n, raw)
-	}
-	d.table = newSessions()
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -109,6 +113,7 @@ func TestYearComesFromOtherLinesOnly(t *testing.T) {
 		"no line has a year":        {"Dec 31 23:59:00 fw " + ok + "\n", "bad no year: the line's date has none and no line of the file has one"},
 		"a later line has one":      {"Dec 31 23:59:00 fw " + ok + "\n<166>Jan 01 2027 00:01:00 fw : " + ok + "\n", "2026-12-31T23:59:00Z 2027-01-01T00:01:00Z"},
 		"an earlier line has one":   {"<166>Dec 31 2026 23:59:00 fw : " + ok + "\nJan  1 00:01:00 fw " + ok + "\n", "2026-12-31T23:59:00Z 2027-01-01T00:01:00Z"},
+		"two years: the nearer one": {"Jan  2 10:00:00 fw " + ok + "\n<166>Dec 31 2024 23:00:00 fw : " + ok + "\n<166>Jul 01 2026 00:00:00 fw : " + ok + "\n", "2024-12-31T23:00:00Z 2025-01-02T10:00:00Z 2026-07-01T00:00:00Z"},
 		"the relay's date has none": {"Sep 21 10:00:01 relay fw : Sep 21 2026 10:00:00 UTC: " + ok + "\n", "2026-09-21T10:00:00Z"},
 		"leap day of another year":  {"<166>Mar 01 2026 00:00:00 fw : " + ok + "\nFeb 29 10:00:00 fw " + ok + "\n", "2026-03-01T00:00:00Z bad no such day in the year of the lines around it"},
 	} {
@@ -121,6 +126,7 @@ func TestYearComesFromOtherLinesOnly(t *testing.T) {
 			for _, e := range s.events {
 				got = append(got, e.Time.Format(time.RFC3339))
 			}
+			slices.Sort(got)
 			for _, b := range s.bad {
 				got = append(got, "bad "+b)
 			}
@@ -191,16 +197,68 @@ func TestRecogniseIsByContent(t *testing.T) {
 	}
 }
 
-func TestSessionsAreBounded(t *testing.T) {
-	table := newSessions()
-	for i := range 3 * maxSessions {
-		table.get(fmt.Sprint(i))
-		if i%3 == 0 {
-			table.end(fmt.Sprint(i))
+// TestLinesMayStandInAnyOrder shuffles the lines of the golden logs below their header and expects the same events.
+func TestLinesMayStandInAnyOrder(t *testing.T) {
+	for _, name := range []string{"asa", "globalprotect", "openvpn", "openvpn-old", "openvpn-syslog"} {
+		raw, err := os.ReadFile("testdata/" + name + ".in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.SplitAfter(strings.TrimSuffix(string(raw), "\n")+"\n", "\n")
+		head := ""
+		if name == "globalprotect" {
+			head, lines = lines[0], lines[1:]
+		}
+		told := func(text string) []string {
+			var c collect
+			if err := read(t, []byte(text), &c); err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, e := range c.events {
+				out = append(out, tell(e)+" "+e.SourceID+fmt.Sprint(e.Fields))
+			}
+			slices.Sort(out)
+			return append(out, c.bad...)
+		}
+		want := told(string(raw))
+		for seed := range uint64(20) {
+			rand.New(rand.NewPCG(seed, 1)).Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+			if diff := cmp.Diff(want, told(head+strings.Join(lines, ""))); diff != "" {
+				t.Fatalf("%s: in another order (seed %d):\n%s", name, seed, diff)
+			}
 		}
 	}
-	if len(table.byKey) > maxSessions || len(table.order) > 2*maxSessions+1 {
-		t.Errorf("%d sessions, %d in order", len(table.byKey), len(table.order))
+}
+
+func TestLinesWithoutYearWaitWithinBounds(t *testing.T) {
+	line := "Sep 21 10:00:00 fw %ASA-6-113004: AAA user authentication Successful : server = 10.0.0.1 : user = " + strings.Repeat("a", 1000) + "\n"
+	many := strings.Repeat(line, 3*maxUndated/len(line))
+	dated := "<166>Sep 21 2026 10:00:00 fw : %ASA-6-113012: AAA user authentication Successful : local database : user = b\n"
+	all := strings.Count(many, "\n")
+	for name, c := range map[string]struct {
+		in          string
+		least, most int // events
+	}{
+		"no year anywhere":    {many, 0, 0},
+		"a year at the start": {dated + many, all + 1, all + 1},
+		"a year at the end":   {many + dated, 2, maxUndated/len(line) + 1},
+	} {
+		var s collect
+		d := asa{sink: &s}
+		if err := d.dates.lines(context.Background(), strings.NewReader(c.in), &s, d.line); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.events); n < c.least || n > c.most || n+len(s.bad) != strings.Count(c.in, "\n") {
+			t.Errorf("%s: %d events and %d bad of %d lines", name, n, len(s.bad), strings.Count(c.in, "\n"))
+		}
+		held := 0
+		for _, l := range d.dates.waiting {
+			held += len(l.raw)
+		}
+		if held > maxUndated {
+			t.Errorf("%s: %d bytes waited", name, held)
+		}
 	}
 }
 
