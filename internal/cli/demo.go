@@ -32,6 +32,9 @@ loopback port until it is interrupted.`,
 		Example: "  breakwater demo\n  breakwater demo --no-serve --dir ./demo",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !loopback(listen) {
+				return usage("--listen %s: the demo is served on a loopback address only, such as 127.0.0.1:0", listen)
+			}
 			if dir == "" {
 				tmp, err := os.MkdirTemp("", "breakwater-demo-")
 				if err != nil {
@@ -91,12 +94,15 @@ func demo(ctx context.Context, c *console, dir string, seed uint64) ([]byte, err
 	return page.Bytes(), nil
 }
 
+// loopback reports whether an address to listen on is reached from this machine alone.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
+}
+
 // serveReport serves one page on a loopback address until the context ends.
 func serveReport(ctx context.Context, c *console, listen string, page []byte, open bool) error {
-	host, _, err := net.SplitHostPort(listen)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return usage("--listen %s: the demo is served on a loopback address only, such as 127.0.0.1:0", listen)
-	}
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", listen, err)
