@@ -33,6 +33,11 @@ result is Markdown.`,
 			if len(args) > 0 {
 				err = e.folders(cmd.Context(), args)
 			} else {
+				for _, k := range kinds {
+					if err := (scenario.Options{Kind: k, Clients: clients, Days: days}).Check(); err != nil {
+						return usage("%v", err)
+					}
+				}
 				err = e.own(cmd.Context(), kinds, first, seeds, clients, days, controls)
 			}
 			if err != nil {

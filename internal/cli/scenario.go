@@ -35,6 +35,9 @@ Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
 				}
 				o.WithoutLayers = append(o.WithoutLayers, tenant.Layer(l))
 			}
+			if err := o.Check(); err != nil {
+				return usage("%v", err)
+			}
 			t, err := scenario.Write(cmd.Context(), o, args[0])
 			if err != nil {
 				return err
@@ -68,7 +71,7 @@ func newScenarioCheck(c *console) *cobra.Command {
 			}
 			fmt.Fprint(c.out, r.String())
 			if !r.OK() {
-				return exitWith{exitError, nil}
+				return exitWith{exitError, fmt.Errorf("%s is not fair; problems: %d", args[0], len(r.Problems))}
 			}
 			return nil
 		},

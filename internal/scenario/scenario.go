@@ -66,6 +66,12 @@ func Kinds() []string {
 	return out
 }
 
+// Check says what of the options can't be had.
+func (o Options) Check() error {
+	_, err := o.normalise()
+	return err
+}
+
 func (o *Options) normalise() (*kind, error) {
 	if o.Kind == "" {
 		o.Kind = islandHop.name
