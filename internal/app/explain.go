@@ -92,7 +92,10 @@ func (x *Explanation) find(ctx context.Context, p *pipeline, file string) error 
 			sensor, ok := p.setup.Config.SensorFor(x.File)
 			x.NoSensor = !ok
 			if ok {
-				x.Sensor = fmt.Sprintf("%s → tenant %s, layer %s", sensor.Path, sensor.Tenant, sensor.Layer)
+				x.Sensor = fmt.Sprintf("%s → tenant %s", sensor.Path, sensor.Tenant)
+				if sensor.Layer != "" {
+					x.Sensor += ", layer " + string(sensor.Layer)
+				}
 			}
 		}
 		format, head, err := recognise(formats, f.Name, f.Reader)

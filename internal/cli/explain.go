@@ -114,7 +114,11 @@ func printExplanation(w io.Writer, x *app.Explanation) error {
 
 func explainEvent(p func(stage, format string, args ...any), e *ocsf.Event) {
 	s := e.Summary()
-	p("decode", "%s, class %d %s %s at %s", e.Source, e.Class, e.Activity, s.Status, e.Time.Format("2006-01-02T15:04:05.000Z"))
+	what := strings.Join(strings.Fields(e.Activity+" "+s.Status), " ") // a source may tell neither
+	if what != "" {
+		what += " "
+	}
+	p("decode", "%s, class %d %sat %s", e.Source, e.Class, what, e.Time.Format("2006-01-02T15:04:05.000Z"))
 	for _, kv := range [][2]string{{"from", s.Src}, {"to", s.Dst}, {"device", s.Device}, {"user", s.User}, {"actor", s.Actor}, {"detail", s.Detail}} {
 		if kv[1] != "" {
 			p("", "  %s: %s", kv[0], kv[1])

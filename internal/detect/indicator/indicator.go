@@ -323,15 +323,15 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	for range e.Observables {
 		n++
 	}
-	out := []string{fmt.Sprintf("indicator: %d values looked up among %d indicators", n, d.set.Len())}
+	out := []string{fmt.Sprintf("%d values looked up among %d indicators", n, d.set.Len())}
 	m := matcher{set: &d.set}
 	hits := m.match(e)
 	for _, h := range hits {
 		in := d.set.At(int(h.entry))
-		out = append(out, fmt.Sprintf("indicator: %s matches %s %s of %s", h.seen, in.Type, in.Value, in.Source))
+		out = append(out, fmt.Sprintf("%s matches %s %s of %s", h.seen, in.Type, in.Value, in.Source))
 	}
 	if len(hits) == 0 {
-		out = append(out, "indicator: none of them is known")
+		out = append(out, "none of them is known")
 	}
 	return out
 }

@@ -9,22 +9,22 @@ import (
 // Explain says what a flow means for its source and what its source still lacks to be called a scanner.
 func (d *Detector) Explain(e *ocsf.Event) []string {
 	if e.Flow == nil {
-		return []string{"recon: no network flow, not looked at"}
+		return []string{"no network flow, not looked at"}
 	}
 	c, ok := contactOf(e)
 	if !ok {
-		return []string{fmt.Sprintf("recon: a %s flow of state %q and history %q tells nothing of who asks whom (half seen, an answer, or to a group), not looked at",
+		return []string{fmt.Sprintf("a %s flow of state %q and history %q tells nothing of who asks whom (half seen, an answer, or to a group), not looked at",
 			e.Flow.Proto, e.Flow.State, e.Flow.History)}
 	}
-	out := []string{fmt.Sprintf("recon: %s asked %s of %s: %s", c.src, service{Proto: c.proto, Port: c.port}, c.dst,
+	out := []string{fmt.Sprintf("%s asked %s of %s: %s", c.src, service{Proto: c.proto, Port: c.port}, c.dst,
 		map[answer]string{answered: "answered", failed: "not answered", probed: "cut in the handshake, a probe"}[c.answer])}
 	ts := d.tenants[e.Tenant]
 	if ts == nil {
-		return append(out, "recon: nothing of this tenant was seen yet")
+		return append(out, "nothing of this tenant was seen yet")
 	}
 	cl := ts.classify(e, c.src)
 	if cl == internet {
-		return append(out, "recon: the source is in the Internet and came through no trust: only counted, recon/internet-noise")
+		return append(out, "the source is in the Internet and came through no trust: only counted, recon/internet-noise")
 	}
 	key := sourceKey{addr: c.src.As16()}
 	if cl == partner {
@@ -32,29 +32,29 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	}
 	s := ts.sources[key]
 	if s == nil {
-		return append(out, "recon: nothing of this source was seen yet")
+		return append(out, "nothing of this source was seen yet")
 	}
 	if w := s.Known.find(c.pairHash()); w != nil {
 		switch {
 		case *w&flagOK != 0:
-			out = append(out, "recon: this service answered the source before, so a failure is no evidence")
+			out = append(out, "this service answered the source before, so a failure is no evidence")
 		case *w&flagStale != 0:
-			out = append(out, "recon: this pair fails as a habit, so a failure is no evidence")
+			out = append(out, "this pair fails as a habit, so a failure is no evidence")
 		}
 	}
 	if a := d.approval(s, e, &c); a != nil {
-		out = append(out, fmt.Sprintf("recon: covered by the approval of %s: %s", a.Owner, a.Reason))
+		out = append(out, fmt.Sprintf("covered by the approval of %s: %s", a.Owner, a.Reason))
 	}
 	for a, ep := range s.Episodes {
 		if ep == nil {
 			continue
 		}
-		out = append(out, fmt.Sprintf("recon: episode %s: %s", [...]string{"without approval", "approved"}[a], ep.reason(s, c.src)),
-			fmt.Sprintf("recon: walk over hosts %.1f, over services %.1f of %.1f; %.0f %% of the first contacts failed (limit %.0f %%)",
+		out = append(out, fmt.Sprintf("episode %s: %s", [...]string{"without approval", "approved"}[a], ep.reason(s, c.src)),
+			fmt.Sprintf("walk over hosts %.1f, over services %.1f of %.1f; %.0f %% of the first contacts failed (limit %.0f %%)",
 				s.Walks[a].Hosts, s.Walks[a].Services, walkLimit, 100*ep.failRatio(), 100*ratioBorderline))
 	}
 	if !s.open() {
-		out = append(out, "recon: nothing new failed for this source within the last hour")
+		out = append(out, "nothing new failed for this source within the last hour")
 	}
 	return out
 }

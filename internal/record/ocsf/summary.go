@@ -2,7 +2,9 @@ package ocsf
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
@@ -90,9 +92,9 @@ func (e *Event) Detail() string {
 	case e.Process != nil && e.Process.Image != "":
 		return e.Process.Image
 	case e.Remote != nil:
-		return e.Remote.Tool + " " + e.Remote.Act + " " + e.Remote.Instance + " " + e.Remote.CommandLine
+		return words(e.Remote.Tool, e.Remote.Act, e.Remote.Instance, e.Remote.CommandLine)
 	case e.Cloud != nil:
-		return e.Cloud.Operation + " " + e.Cloud.AppName + " " + e.Cloud.Country
+		return words(e.Cloud.Operation, e.Cloud.AppName, e.Cloud.Country)
 	case e.Lease != nil && e.Lease.Addr.IsValid():
 		return e.Lease.Holder.String() + " holds " + e.Lease.Addr.String()
 	case e.URL != "":
@@ -100,9 +102,14 @@ func (e *Event) Detail() string {
 	case e.File != nil:
 		return e.File.Path
 	case e.Flow != nil:
-		return e.Flow.Proto + " " + e.Flow.Service + " " + e.Flow.State
+		return words(e.Flow.Proto, e.Flow.Service, e.Flow.State)
 	}
 	return ""
+}
+
+// words joins what is known.
+func words(list ...string) string {
+	return strings.Join(slices.DeleteFunc(list, func(s string) bool { return s == "" }), " ")
 }
 
 func first(list []string) string {
