@@ -19,7 +19,7 @@ func newConfigInit(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "init [FILE]",
 		Short:   "Write a commented starter file",
-		Example: "  breakwater config init\n  breakwater config init -            to standard output",
+		Example: "  breakwater config init\n  breakwater config init -  # to standard output",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := app.ConfigName

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,33 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 				t.Errorf("%s --%s says nothing about itself", c.CommandPath(), f.Name)
 			}
 		})
+	})
+}
+
+// TestExamplesAreCommandsOfTheProgram: what stands in an example can be pasted into a shell.
+func TestExamplesAreCommandsOfTheProgram(t *testing.T) {
+	fresh := func() *cobra.Command { return newRoot(&console{strings.NewReader(""), io.Discard, io.Discard}) }
+	each(fresh(), func(c *cobra.Command) {
+		for line := range strings.Lines(c.Example) {
+			words := strings.Fields(line)
+			if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") || strings.Trim(w, "|>") == "" }); i >= 0 {
+				words = words[:i] // a comment, or what the shell does with the output
+			}
+			if len(words) < 2 || words[0] != "breakwater" {
+				t.Errorf("%s: no command of ours: %s", c.CommandPath(), line)
+				continue
+			}
+			cmd, args, err := fresh().Find(words[1:])
+			if err == nil {
+				err = cmd.ParseFlags(args)
+			}
+			if err == nil {
+				err = cmd.ValidateArgs(cmd.Flags().Args())
+			}
+			if err != nil || !cmd.HasParent() {
+				t.Errorf("%s: %s: %v", c.CommandPath(), strings.TrimSpace(line), err)
+			}
+		}
 	})
 }
 

@@ -100,10 +100,10 @@ func newRoot(c *console) *cobra.Command {
 		Long: `Breakwater defends service providers and the organisations that trust them against island hopping.
 It attributes every event to the tenant and to the partner whose trust it came through, joins what
 belongs together into campaigns, and says where they began, which clients are hit, and since when.`,
-		Example: `  breakwater demo                                  see it at work on a written scenario
-  breakwater scan ./logs                           one organisation, no configuration
-  breakwater scan --config breakwater.yaml ./logs  many tenants and partners
-  breakwater explain ./logs/conn.log:42            one record's way through every stage`,
+		Example: `  breakwater demo                                  # see it at work on a written scenario
+  breakwater scan ./logs                           # one organisation, no configuration
+  breakwater scan --config breakwater.yaml ./logs  # many tenants and partners
+  breakwater explain ./logs/conn.log:42            # one record's way through every stage`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
