@@ -162,6 +162,9 @@ func footholdEntity(f *ocsf.Finding) (time.Time, ocsf.Entity) {
 			}
 		}
 	}
+	if s := source(f); f.Detector == "recon" && s != "" {
+		return at, ocsf.Entity{Type: ocsf.EntityIP, Value: s} // the system of the house that scans, not what it scans
+	}
 	order := []ocsf.EntityType{ocsf.EntityHost, ocsf.EntityUser, ocsf.EntityMailbox, ocsf.EntityIP}
 	switch f.Layer {
 	case tenant.LayerMail:

@@ -228,7 +228,9 @@ func (g *group) scope(t *tenant.Tenant, held []Access, from, to time.Time) Tenan
 			if o.Trust == "" {
 				o.Trust = f.Trust
 			}
-			if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
+			if f.Detector == "recon" && t.ID == g.home {
+				o.Outcome, o.Reason = Succeeded, "the intruder works from its system "+source(f)
+			} else if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
 				o.Outcome, o.Reason = Succeeded, f.Title
 			} else if o.Outcome == Clear {
 				o.Outcome, o.Reason = Attempted, f.Title

@@ -354,8 +354,13 @@ func (g *group) attachFindings() {
 	for _, f := range g.findings {
 		have[f.ID] = true
 	}
+	sources := g.sources()
 	for _, f := range g.in.Findings {
 		if have[f.ID] || !weighs(f) || f.Rule == "recon/internet-noise" {
+			continue
+		}
+		if f.Tenant == g.home && g.home != "" && f.Detector == "recon" && sources[source(f)] {
+			g.findings = append(g.findings, f) // the same scan, seen as it leaves the partner's house
 			continue
 		}
 		mine := slices.ContainsFunc(infraKeys(f), func(k string) bool { return g.infra[k] })
@@ -374,4 +379,27 @@ func (g *group) attachFindings() {
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
+}
+
+// sources are the addresses from which the intruder scans clients through the partner, as the clients see them.
+func (g *group) sources() map[string]bool {
+	out := map[string]bool{}
+	for _, f := range g.findings {
+		if f.Detector == "recon" && f.Partner == g.partner && g.partner != "" {
+			if s := source(f); s != "" {
+				out[s] = true
+			}
+		}
+	}
+	return out
+}
+
+// source returns the address that a finding accuses, or "".
+func source(f *ocsf.Finding) string {
+	for _, e := range f.Entities {
+		if e.Role == ocsf.RoleSource && e.Type == ocsf.EntityIP {
+			return e.Value
+		}
+	}
+	return ""
 }
