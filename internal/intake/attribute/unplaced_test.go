@@ -35,7 +35,9 @@ func bare(clock, lasted string, edit ...func(*ocsf.Lease)) *ocsf.Event {
 const other = "10.99.0.8"
 
 func TestAnEndWithoutAnAddressFindsItsSession(t *testing.T) {
-	bob := func(clock string) *ocsf.Event { return leased("acme", at(clock), "vpn", pool, "bob", numbered("bob/1")) }
+	bob := func(clock string) *ocsf.Event {
+		return leased("acme", at(clock), "vpn", pool, "bob", numbered("bob/1"))
+	}
 	for _, c := range []struct {
 		name   string
 		events []*ocsf.Event
