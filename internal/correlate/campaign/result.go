@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -163,6 +164,36 @@ type Coverage struct {
 	From   time.Time    `json:"from,omitzero"`
 	To     time.Time    `json:"to,omitzero"`
 	Events int64        `json:"events"`
+}
+
+// MarshalJSON writes null for times that there are none of, so that every row has every key.
+func (c Coverage) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Tenant tenant.ID    `json:"tenant"`
+		Layer  tenant.Layer `json:"layer"`
+		From   *time.Time   `json:"from"`
+		To     *time.Time   `json:"to"`
+		Events int64        `json:"events"`
+	}{c.Tenant, c.Layer, moment(c.From), moment(c.To), c.Events})
+}
+
+// MarshalJSON writes null for a since that there is none of, so that every row has every key.
+func (o TenantOutcome) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Tenant   tenant.ID      `json:"tenant"`
+		Outcome  Outcome        `json:"outcome"`
+		Since    *time.Time     `json:"since"`
+		Trust    tenant.TrustID `json:"trust"`
+		Reason   string         `json:"reason"`
+		Findings []string       `json:"findings"`
+	}{o.Tenant, o.Outcome, moment(o.Since), o.Trust, o.Reason, o.Findings})
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // Unparsed counts records of one file that could not be read, by reason.

@@ -53,7 +53,11 @@ func TestJSONKeepsItsSchema(t *testing.T) {
 		if err := validate(t, s, b.Bytes()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if !bytes.HasSuffix(b.Bytes(), []byte("}\n")) || bytes.Contains(b.Bytes(), []byte("null")) || bytes.Contains(b.Bytes(), []byte("+01:00")) {
+		rest := b.Bytes()
+		for _, k := range []string{"from", "to", "since"} { // times that there are none of are null by design
+			rest = bytes.ReplaceAll(rest, []byte(`"`+k+`": null`), nil)
+		}
+		if !bytes.HasSuffix(b.Bytes(), []byte("}\n")) || bytes.Contains(rest, []byte("null")) || bytes.Contains(b.Bytes(), []byte("+01:00")) {
 			t.Errorf("%s: null list, local time or no line end:\n%s", name, b.Bytes()[:min(b.Len(), 400)])
 		}
 		if i := bytes.IndexFunc(b.Bytes(), hidden); i >= 0 {
