@@ -21,6 +21,7 @@ const (
 // group is the findings of one campaign to be, with what is known of it while it is drawn.
 type group struct {
 	in       Evidence
+	index    *index
 	partner  tenant.PartnerID
 	home     tenant.ID // the partner's own tenant, where we hold its telemetry
 	findings []*ocsf.Finding
@@ -61,14 +62,15 @@ func gather(in Evidence) []*group {
 			list = append(list, f)
 		}
 	}
-	names := aliases(in.Graph)
+	sessions := newIndex(in.Graph)
+	names := aliases(sessions)
 	s := newSets(len(list))
 	joinByInfrastructure(s, list)
 	joinByAccount(s, list, in.Model, names)
 	joinByPartner(s, list, in.Model)
 	var out []*group
 	for _, members := range s.groups() {
-		g := newGroup(in, list, members, names)
+		g := newGroup(in, sessions, list, members, names)
 		g.taint()
 		if !g.qualifies() {
 			continue
@@ -132,8 +134,8 @@ func underApproval(m *tenant.Model, f *ocsf.Finding) bool {
 	return false
 }
 
-func newGroup(in Evidence, list []*ocsf.Finding, members []int, names map[string]string) *group {
-	g := &group{in: in, names: names, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
+func newGroup(in Evidence, sessions *index, list []*ocsf.Finding, members []int, names map[string]string) *group {
+	g := &group{in: in, index: sessions, names: names, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
 	for _, i := range members {
 		g.findings = append(g.findings, list[i])
 		for _, k := range infraKeys(list[i]) {

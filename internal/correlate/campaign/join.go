@@ -74,21 +74,20 @@ func joinByAccount(s sets, list []*ocsf.Finding, m *tenant.Model, names map[stri
 
 // aliases learns which person of a partner stands behind the nameless accounts that delegated administration
 // shows in a customer's audit log: who signed in to the same tenant from the same address at the same time.
-func aliases(g *hop.Graph) map[string]string {
+func aliases(x *index) map[string]string {
 	type place struct {
 		tenant tenant.ID
 		addr   netip.Addr
 	}
 	people := map[place][]*hop.Session{}
-	all := g.Sessions()
-	for _, s := range all {
+	for _, s := range x.all {
 		if s.Kind == hop.KindCloud && s.Partner != "" && !nameless(s.User) && !strings.HasPrefix(s.User, "app ") {
 			k := place{s.Tenant, s.Addr}
 			people[k] = append(people[k], s)
 		}
 	}
 	votes := map[string]map[string]int{}
-	for _, s := range all {
+	for _, s := range x.all {
 		if s.Kind != hop.KindCloud || s.Partner == "" || !nameless(s.User) {
 			continue
 		}

@@ -159,7 +159,7 @@ func reaches(m *tenant.Model, p tenant.PartnerID, a Access, id tenant.ID, from, 
 func grants(t *tenant.Trust, a Access) bool {
 	switch a.Kind {
 	case "account":
-		return slices.ContainsFunc(t.Accounts, func(p string) bool { return matchAccount(strings.ToLower(p), a.Value) })
+		return slices.ContainsFunc(t.Accounts, func(p string) bool { return tenant.MatchAccount(p, a.Value) })
 	case "network":
 		addr, err := netip.ParseAddr(a.Value)
 		return err == nil && (slices.ContainsFunc(t.Networks, func(p netip.Prefix) bool { return p.Contains(addr) }) || slices.Contains(t.JumpHosts, a.Value))
@@ -179,17 +179,6 @@ func grants(t *tenant.Trust, a Access) bool {
 		return slices.ContainsFunc(t.CloudPrincipals, func(c tenant.CloudPrincipal) bool { return c.AccountID == a.Value })
 	}
 	return false
-}
-
-func matchAccount(pattern, name string) bool {
-	if strings.HasPrefix(pattern, "@") {
-		return strings.HasSuffix(name, pattern)
-	}
-	before, after, glob := strings.Cut(pattern, "*")
-	if !glob {
-		return pattern == name
-	}
-	return len(name) >= len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after)
 }
 
 // String tells an access in words.

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,18 +11,17 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
-// How close two sessions of one account must lie to be one sitting, and how long an intruder's remote-tool
-// session is taken to last where no record ends it.
+// How close a nameless account's act and a sign-in must lie to be one person's, and how far a session may lie
+// outside the span in which a foreign tool is seen to hold its host.
 const (
 	SittingGap = 15 * time.Minute
 	RMMSlack   = 10 * time.Minute
 )
 
 // taint finds the sessions that are the intruder's. It begins with those that findings rest on and follows what
-// is exact: the same foreign instance, the same foreign address, the same sitting of the same account from the
-// same place, and sessions that left a partner's host while the intruder was at work on it.
+// is exact: the same foreign instance, the same foreign address, accounts that were got into, and sessions that left
+// a partner's host while the intruder was at work on it.
 func (g *group) taint() {
-	all := g.in.Graph.Sessions()
 	for _, f := range g.findings {
 		for _, id := range sessionsOf(f) {
 			if s := g.in.Graph.Session(id); s != nil && g.ours(s, f) {
@@ -31,16 +31,12 @@ func (g *group) taint() {
 	}
 	g.followPhish()
 	g.learnAccounts()
-	for _, s := range all {
-		g.byInfra(s)
-	}
-	for range 8 { // chains of sittings are short; the bound keeps odd data from looping long
+	g.byInfra()
+	for range 8 { // chains are short; the bound keeps odd data from looping long
 		n := len(g.tainted)
-		g.fromHosts(all)
-		g.stolenAccounts(all)
-		for _, s := range all {
-			g.byInfra(s)
-		}
+		g.fromHosts()
+		g.stolenAccounts()
+		g.byInfra()
 		if len(g.tainted) == n {
 			break
 		}
@@ -102,15 +98,18 @@ func (g *group) followPhish() {
 	}
 }
 
-// byInfra takes a session for the intruder's that uses his instance or comes from his address.
-func (g *group) byInfra(s *hop.Session) {
-	switch {
-	case s.Instance != "" && g.infra["rmm-instance\x00"+s.Instance]:
-		g.mark(s, "it uses the foreign instance "+s.Instance)
-	case s.Public.IsValid() && g.infra["ip\x00"+s.Public.String()]:
-		// A rented address guesses at everybody's accounts; only the partner's way or a success is this intruder's.
-		if s.Partner == g.partner || !s.Success.IsZero() || s.Tenant == g.home {
-			g.mark(s, "it comes from the intruder's address "+s.Public.String())
+// byInfra takes the sessions for the intruder's that use his instance or come from his address.
+func (g *group) byInfra() {
+	for _, k := range slices.Sorted(maps.Keys(g.infra)) {
+		kind, value, _ := strings.Cut(k, "\x00")
+		for _, s := range g.index.ofInfra(k) {
+			switch {
+			case kind == "rmm-instance":
+				g.mark(s, "it uses the foreign instance "+value)
+			// A rented address guesses at everybody's accounts; only the partner's way or a success is this intruder's.
+			case s.Partner == g.partner || !s.Success.IsZero() || s.Tenant == g.home:
+				g.mark(s, "it comes from the intruder's address "+value)
+			}
 		}
 	}
 }
@@ -163,11 +162,14 @@ func (g *group) controls() (spans []control, addrs map[string]time.Time) {
 // leave this host for clients meanwhile: by VPN, where the client's logs name the device, and by the partner's
 // own remote tool, where its audit names the operator's address. Where the intruder's accounts are known,
 // others' VPN sessions are left out: a jump host is shared.
-func (g *group) fromHosts(all []*hop.Session) {
+func (g *group) fromHosts() {
 	if g.home == "" {
 		return
 	}
 	spans, addrs := g.controls()
+	if len(spans) == 0 {
+		return
+	}
 	known := len(g.accounts) > 0
 	var entered time.Time // since when a foreign tool has been in the house
 	for _, c := range spans {
@@ -176,17 +178,17 @@ func (g *group) fromHosts(all []*hop.Session) {
 		}
 	}
 	victims := g.victims()
-	for _, s := range all {
+	for _, s := range g.index.all {
 		if s.Partner != g.partner || g.tainted[s.ID] != nil {
 			continue
 		}
 		if s.Out && s.Tenant == g.home && !entered.IsZero() && !s.Start.Before(entered) {
 			victim := !addrs[s.Addr.String()].IsZero() && slices.ContainsFunc(victims, func(v string) bool { return samePerson(s.User, v) })
-			if !strangeSeat(all, s, entered, victim) {
+			if !strangeSeat(g.index.sameUser(s), s, entered, victim) {
 				continue
 			}
 			g.mark(s, "an operator works from "+s.Addr.String()+", where they hardly ever sat before the house was entered")
-			g.otherSide(s, all)
+			g.otherSide(s)
 			continue
 		}
 		for _, c := range spans {
@@ -194,7 +196,7 @@ func (g *group) fromHosts(all []*hop.Session) {
 				continue
 			}
 			switch {
-			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]) && newTargets(all, s):
+			case !s.Out && s.Tenant != g.home && s.Origin == c.host && s.Kind == hop.KindVPN && (!known || g.accounts[s.User]) && newTargets(g.index.sameUser(s), s):
 				g.mark(s, "it left "+c.host+" while a foreign tool controlled that host")
 			}
 		}
@@ -210,9 +212,9 @@ const (
 
 // strangeSeat reports whether an operator works from where they hardly ever did before the house fell: by somebody
 // whose account the intruder is known to have, on a host that he has, or on a round of several hosts of one client.
-func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim bool) bool {
+func strangeSeat(own []*hop.Session, s *hop.Session, since time.Time, victim bool) bool {
 	here, total := 0, 0
-	for _, o := range all {
+	for _, o := range own {
 		if !o.Out || o.Tenant != s.Tenant || o.User != s.User || !o.Start.Before(since) {
 			continue
 		}
@@ -224,13 +226,13 @@ func strangeSeat(all []*hop.Session, s *hop.Session, since time.Time, victim boo
 	if victim && here == 0 {
 		return true
 	}
-	return total >= SeatHistory && float64(here) <= RareSeat*float64(total) && round(all, s) >= 2
+	return total >= SeatHistory && float64(here) <= RareSeat*float64(total) && round(own, s) >= 2
 }
 
 // newTargets reports whether all that a session reached was new to its account at that tenant.
-func newTargets(all []*hop.Session, s *hop.Session) bool {
+func newTargets(own []*hop.Session, s *hop.Session) bool {
 	seen := map[string]bool{}
-	for _, o := range all {
+	for _, o := range own {
 		if o.Tenant == s.Tenant && o.User == s.User && o.Start.Before(s.Start) {
 			for _, a := range o.Acts {
 				seen[a.Target] = true
@@ -252,9 +254,9 @@ func newTargets(all []*hop.Session, s *hop.Session) bool {
 
 // round counts the hosts of one client that an operator visits within half an hour before and after a session:
 // support goes to the one host of its ticket.
-func round(all []*hop.Session, s *hop.Session) int {
+func round(own []*hop.Session, s *hop.Session) int {
 	hosts := map[string]bool{}
-	for _, o := range all {
+	for _, o := range own {
 		if o.Out && o.Tenant == s.Tenant && o.User == s.User && o.Trust == s.Trust && o.Addr == s.Addr && hop.Overlaps(s.Start, s.End, o.Start, o.End, 30*time.Minute) {
 			for _, a := range o.Acts {
 				hosts[a.Target] = true
@@ -266,12 +268,12 @@ func round(all []*hop.Session, s *hop.Session) int {
 
 // otherSide finds the client's record of a remote-tool session that the partner's audit knows: the same host at
 // the same time.
-func (g *group) otherSide(out *hop.Session, all []*hop.Session) {
+func (g *group) otherSide(out *hop.Session) {
 	t := g.in.Model.Trust(out.Trust)
 	if t == nil || len(out.Acts) == 0 {
 		return
 	}
-	for _, s := range all {
+	for _, s := range g.index.rmm[t.Tenant] {
 		if s.Kind != hop.KindRMM || s.Tenant != t.Tenant || s.Tool != out.Tool || !hop.Overlaps(s.Start, s.End, out.Start, out.End, time.Minute) {
 			continue
 		}
@@ -283,7 +285,7 @@ func (g *group) otherSide(out *hop.Session, all []*hop.Session) {
 
 // stolenAccounts follows an account of the partner that somebody else got into to what it does at clients from
 // places that are not its own.
-func (g *group) stolenAccounts(all []*hop.Session) {
+func (g *group) stolenAccounts() {
 	since := map[string]time.Time{}
 	for _, f := range g.findings {
 		sprayed := f.Tenant == g.home && f.Outcome == ocsf.OutcomeSucceeded && f.Detector == "fanout"
@@ -309,14 +311,14 @@ func (g *group) stolenAccounts(all []*hop.Session) {
 			places[strings.ToLower(ev.Event.User.Name)+"\x00"+ev.Event.Src.IP.String()] = true
 		}
 	}
-	for _, s := range all {
+	for _, s := range g.index.all {
 		who := canonical(g.names, s.User)
 		from, ok := since[who]
 		if !ok || s.Kind != hop.KindCloud {
 			continue
 		}
 		// What first shows of a stolen account need not be the first that it tries.
-		if s.Partner == g.partner && s.Tenant != g.home && !s.Start.Before(from.Add(-TriedBefore)) && refused(s, all) {
+		if s.Partner == g.partner && s.Tenant != g.home && !s.Start.Before(from.Add(-TriedBefore)) && refused(s, g.index.sameUser(s)) {
 			g.mark(s, "the account "+s.User+" does what its owner does not, and was refused here")
 		}
 		if s.Start.Before(from) {
@@ -336,11 +338,11 @@ const TriedBefore = 7 * 24 * time.Hour
 
 // refused reports whether a session is several refusals and nothing else, and its owner did not get in soon
 // after: people who mistype do.
-func refused(s *hop.Session, all []*hop.Session) bool {
+func refused(s *hop.Session, own []*hop.Session) bool {
 	if !s.Success.IsZero() || s.Events < 2 {
 		return false
 	}
-	for _, o := range all {
+	for _, o := range own {
 		if o.User == s.User && o.Tenant == s.Tenant && !o.Success.IsZero() && o.Success.After(s.Start) && o.Success.Sub(s.End) < time.Hour {
 			return false
 		}

@@ -147,7 +147,7 @@ func (sp *space) account(u ocsf.User, at time.Time) (*tenant.Trust, string) {
 		if strings.Contains(p.glob, `\`) {
 			name = names[0]
 		}
-		if p.trust.ValidAt(at) && matchAccount(p.glob, name) {
+		if p.trust.ValidAt(at) && tenant.MatchAccount(p.glob, name) {
 			return p.trust, p.glob
 		}
 	}
@@ -165,26 +165,6 @@ func (sp *space) qualified(u ocsf.User) string {
 		return strings.ToLower(u.Domain + `\` + u.Name)
 	}
 	return ""
-}
-
-// matchAccount matches a glob in which * stands for any run of characters; both sides in lower case.
-func matchAccount(glob, name string) bool {
-	parts := strings.Split(glob, "*")
-	if !strings.HasPrefix(name, parts[0]) {
-		return false
-	}
-	name = name[len(parts[0]):]
-	for i, p := range parts[1:] {
-		if i == len(parts)-2 {
-			return strings.HasSuffix(name, p)
-		}
-		at := strings.Index(name, p)
-		if at < 0 {
-			return false
-		}
-		name = name[at+len(p):]
-	}
-	return name == ""
 }
 
 func bySession(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {

@@ -134,7 +134,7 @@ func TestGlobsMatchWholeNames(t *testing.T) {
 		{"a", "a", true},
 		{"a", "ab", false},
 	} {
-		if got := matchAccount(c.glob, c.name); got != c.want {
+		if got := tenant.MatchAccount(c.glob, c.name); got != c.want {
 			t.Errorf("%q and %q: %v, want %v", c.glob, c.name, got, c.want)
 		}
 	}
