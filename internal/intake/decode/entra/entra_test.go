@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
-func decodeText(t testing.TB, text string) *collect {
+func decodeText(t testing.TB, text string) *decodetest.Collect {
 	t.Helper()
-	var c collect
+	var c decodetest.Collect
 	if err := decode.Objects(Objects()).Read(context.Background(), "x.json", strings.NewReader(text), &c); err != nil {
 		t.Fatal(err)
 	}
@@ -23,11 +24,11 @@ func decodeText(t testing.TB, text string) *collect {
 func one(t testing.TB, text string) *ocsf.Event {
 	t.Helper()
 	c := decodeText(t, text)
-	if len(c.events) != 1 || len(c.bad) != 0 {
-		t.Fatalf("%d events, bad %q from %s", len(c.events), c.bad, text)
+	if len(c.Events) != 1 || len(c.Reasons) != 0 {
+		t.Fatalf("%d events, bad %q from %s", len(c.Events), c.Reasons, text)
 	}
-	check(t, c.events[0])
-	return c.events[0]
+	decodetest.Check(t, c.Events[0])
+	return c.Events[0]
 }
 
 // records are one record of every wrapping, each with what must come out.
@@ -83,11 +84,11 @@ func TestNoRecordMatchesTwoFormats(t *testing.T) {
 		e := one(t, c.text)
 		n := 0
 		for _, f := range Objects() {
-			var s collect
+			var s decodetest.Collect
 			if err := decode.Objects([]decode.Object{f}).Read(context.Background(), "", strings.NewReader(c.text), &s); err != nil {
 				t.Fatal(err)
 			}
-			if n += len(s.events); len(s.events) > 0 && s.events[0].Source != e.Source {
+			if n += len(s.Events); len(s.Events) > 0 && s.Events[0].Source != e.Source {
 				t.Errorf("%s is taken for %s", c.name, f.Name)
 			}
 		}
@@ -100,8 +101,8 @@ func TestNoRecordMatchesTwoFormats(t *testing.T) {
 func TestWrappedListsAreUnwrapped(t *testing.T) {
 	list := records[12].text + "," + records[13].text
 	for _, text := range []string{`{"Records":[` + list + `]}`, "[" + list + "]", strings.ReplaceAll(list, "},{", "}\n{")} {
-		if c := decodeText(t, text); len(c.events) != 2 || len(c.bad) != 0 {
-			t.Errorf("%d events, bad %q from %.60s", len(c.events), c.bad, text)
+		if c := decodeText(t, text); len(c.Events) != 2 || len(c.Reasons) != 0 {
+			t.Errorf("%d events, bad %q from %.60s", len(c.Events), c.Reasons, text)
 		}
 	}
 }
@@ -130,8 +131,8 @@ func TestBadRecordsAreNamedAndPassedBy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := decodeText(t, good+"\n"+c.line+"\n"+good+"\n")
-			if len(s.events) != 2 || len(s.bad) != 1 || !strings.Contains(s.bad[0], c.reason) {
-				t.Errorf("%d events, bad %.200q, want one bad with %q", len(s.events), s.bad, c.reason)
+			if len(s.Events) != 2 || len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.reason) {
+				t.Errorf("%d events, bad %.200q, want one bad with %q", len(s.Events), s.Reasons, c.reason)
 			}
 		})
 	}
@@ -156,12 +157,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"TimeGenerated":"2026-09-21T10:10:20Z","Category":"AuditLogs","InitiatedBy":"{\"user\":{}}","TargetResources":"[{},{},{},{},{},{},{},{},{},{},{\"id\":\"x\"}]"}`))
 	f.Add([]byte(`{"RecordType":1,"AuditData":{"Operation":"x","CreationTime":"2026-09-21T10:10:20"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var c collect
+		var c decodetest.Collect
 		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(string(b)), &c); err != nil {
 			t.Skip()
 		}
-		for _, e := range c.events {
-			check(t, e)
+		for _, e := range c.Events {
+			decodetest.Check(t, e)
 			e.Summary()
 		}
 	})
@@ -172,9 +173,9 @@ func BenchmarkSignin(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		var c collect
-		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(text), &c); err != nil || len(c.events) != 1000 {
-			b.Fatal(err, c.bad)
+		var c decodetest.Collect
+		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(text), &c); err != nil || len(c.Events) != 1000 {
+			b.Fatal(err, c.Reasons)
 		}
 	}
 }

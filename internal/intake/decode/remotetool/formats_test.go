@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
@@ -55,17 +56,17 @@ anydesk/trace 2026-09-21T10:01:03.123Z 1001 transfer success src=198.51.100.9:52
 anydesk/trace 2026-09-21T10:05:03.123Z 4014 close unknown src=198.51.100.9:52113 actor=Greta Holm anydesk act=disconnect session= op=Greta Holm target= company= peer=123456789 relay= cmd=`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s collect
+			var s decodetest.Collect
 			if err := read(t, c.in, &s); err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, e := range s.events {
-				check(t, e)
+			for _, e := range s.Events {
+				decodetest.Check(t, e)
 				got = append(got, tell(e))
 			}
-			if g := strings.Join(got, "\n"); g != c.want || len(s.bad) > 0 {
-				t.Errorf("bad %q, got\n%s\nwant\n%s", s.bad, g, c.want)
+			if g := strings.Join(got, "\n"); g != c.want || len(s.Reasons) > 0 {
+				t.Errorf("bad %q, got\n%s\nwant\n%s", s.Reasons, g, c.want)
 			}
 		})
 	}
@@ -80,11 +81,11 @@ func utf16(s string) string {
 }
 
 func TestJoinKeysNameSessionAndInstance(t *testing.T) {
-	var s collect
-	if err := read(t, strings.Replace(sessionLine, `"Data"`, `"InstanceID":"D2F80B6A91C3E745","Data"`, 1), &s); err != nil || len(s.events) != 1 {
-		t.Fatal(err, s.bad)
+	var s decodetest.Collect
+	if err := read(t, strings.Replace(sessionLine, `"Data"`, `"InstanceID":"D2F80B6A91C3E745","Data"`, 1), &s); err != nil || len(s.Events) != 1 {
+		t.Fatal(err, s.Reasons)
 	}
-	if got := fmt.Sprint(s.events[0].JoinKeys); got != "[{rmm-session 29ca3523-9d1a-3e47-af2d-b31063d406f7} {rmm-instance d2f80b6a91c3e745}]" {
+	if got := fmt.Sprint(s.Events[0].JoinKeys); got != "[{rmm-session 29ca3523-9d1a-3e47-af2d-b31063d406f7} {rmm-instance d2f80b6a91c3e745}]" {
 		t.Error(got)
 	}
 }
@@ -98,15 +99,15 @@ func TestAmbiguousDatesAreNotGuessed(t *testing.T) {
 		"s,Connected,31/31/2026 13:00\n":                                      "[] [ambiguous",
 		"s,Connected,21/9/1960 13:00\n":                                       "[] [the time column",
 	} {
-		var s collect
+		var s decodetest.Collect
 		if err := read(t, head+in, &s); err != nil {
 			t.Fatal(err)
 		}
 		var days []string
-		for _, e := range s.events {
+		for _, e := range s.Events {
 			days = append(days, e.Time.Format(time.DateOnly))
 		}
-		if got := fmt.Sprint(days, " ", s.bad); !strings.HasPrefix(got, want) {
+		if got := fmt.Sprint(days, " ", s.Reasons); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s, want %s…", in, got, want)
 		}
 	}
@@ -135,23 +136,23 @@ func TestBadRecordsAreNamedAndPassedBy(t *testing.T) {
 		"trace/line_too_long":      {trace, trace + long, "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var want collect
+			var want decodetest.Collect
 			if err := read(t, strings.Repeat(c.good+"\n", 3), &want); err != nil {
 				t.Fatal(err)
 			}
-			var s collect
+			var s decodetest.Collect
 			if err := read(t, strings.Repeat(c.good+"\n", 2)+c.line+"\n"+c.good+"\n", &s); err != nil {
 				t.Fatal(err)
 			}
-			if len(s.events) != len(want.events) || len(s.bad) != 1 || !strings.Contains(s.bad[0], c.reason) {
-				t.Errorf("%d events, bad %.200q, want %d and one bad with %q", len(s.events), s.bad, len(want.events), c.reason)
+			if len(s.Events) != len(want.Events) || len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.reason) {
+				t.Errorf("%d events, bad %.200q, want %d and one bad with %q", len(s.Events), s.Reasons, len(want.Events), c.reason)
 			}
 		})
 	}
 	for _, text := range []string{teamLine + "\xff", trace + "\xff", strings.Replace(sessionLine, "Greta", "\xff", 1)} {
-		var s collect
-		if err := read(t, text+"\n", &s); err != nil || len(s.events) == 0 {
-			t.Errorf("invalid UTF-8 in %.60q: %v %v", text, err, s.bad)
+		var s decodetest.Collect
+		if err := read(t, text+"\n", &s); err != nil || len(s.Events) == 0 {
+			t.Errorf("invalid UTF-8 in %.60q: %v %v", text, err, s.Reasons)
 		}
 	}
 }
@@ -163,12 +164,12 @@ func FuzzFormats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, s := range append(Streams(), decode.Objects(Objects())) {
 			s.Recognise("", b[:min(len(b), decode.MaxHead)])
-			var c collect
+			var c decodetest.Collect
 			if err := s.Read(context.Background(), "", strings.NewReader(string(b)), &c); err != nil {
 				t.Skip()
 			}
-			for _, e := range c.events {
-				check(t, e)
+			for _, e := range c.Events {
+				decodetest.Check(t, e)
 				e.Summary()
 			}
 		}

@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 )
 
 func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 	cases, bad := 0, 0
-	for _, path := range samples(t, func(p string) bool {
+	for _, path := range decodetest.Samples(t, func(p string) bool {
 		return strings.HasPrefix(p, "scenario/") && strings.Contains(p, "/telemetry/") &&
 			(strings.Contains(p, "/screenconnect/") || strings.Contains(p, "/teamviewer/") || strings.Contains(p, "/anydesk/") || strings.Contains(p, "/rmm/"))
 	}) {
@@ -19,20 +20,20 @@ func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var c collect
+		var c decodetest.Collect
 		if err := read(t, string(raw), &c); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		for _, reason := range c.bad {
+		for _, reason := range c.Reasons {
 			t.Logf("%s: %s", path, reason)
 		}
-		for _, e := range c.events {
-			check(t, e)
+		for _, e := range c.Events {
+			decodetest.Check(t, e)
 			if r := e.Remote; r == nil || r.Act == "" || r.Operator == "" || r.SessionID == "" {
 				t.Errorf("%s: incomplete session: %+v", path, r)
 			}
 		}
-		cases, bad = cases+len(c.events)+len(c.bad), bad+len(c.bad)
+		cases, bad = cases+len(c.Events)+len(c.Reasons), bad+len(c.Reasons)
 	}
 	t.Logf("cases %d, bad %d", cases, bad)
 	if bad*1000 > cases {

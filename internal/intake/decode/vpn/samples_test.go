@@ -8,27 +8,28 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 )
 
 func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 	cases, bad, starts, ends := 0, 0, 0, 0
-	for _, path := range samples(t, func(p string) bool {
+	for _, path := range decodetest.Samples(t, func(p string) bool {
 		return strings.HasPrefix(p, "scenario/") && strings.Contains(p, "/telemetry/") && strings.Contains(p, "/vpn/")
 	}) {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var c collect
+		var c decodetest.Collect
 		if err := read(t, raw, &c); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		for _, reason := range c.bad {
+		for _, reason := range c.Reasons {
 			t.Logf("%s: %s", path, reason)
 		}
 		known := map[string]bool{}
-		for _, e := range c.events {
-			check(t, e)
+		for _, e := range c.Events {
+			decodetest.Check(t, e)
 			if e.Lease == nil {
 				continue
 			}
@@ -46,7 +47,7 @@ func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 				}
 			}
 		}
-		cases, bad = cases+len(c.events)+len(c.bad), bad+len(c.bad)
+		cases, bad = cases+len(c.Events)+len(c.Reasons), bad+len(c.Reasons)
 	}
 	t.Logf("cases %d, bad %d, sessions begun %d, ended %d", cases, bad, starts, ends)
 	if bad*1000 > cases {

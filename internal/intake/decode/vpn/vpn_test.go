@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
@@ -48,16 +49,16 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var c collect
+			var c decodetest.Collect
 			if err := read(t, raw, &c); err != nil {
 				t.Fatal(err)
 			}
 			var b strings.Builder
-			for _, e := range c.events {
-				check(t, e)
+			for _, e := range c.Events {
+				decodetest.Check(t, e)
 				b.WriteString(tell(e) + "\n")
 			}
-			for _, reason := range c.bad {
+			for _, reason := range c.Reasons {
 				b.WriteString("bad: " + reason + "\n")
 			}
 			golden := "testdata/" + name + ".golden"
@@ -118,16 +119,16 @@ func TestYearComesFromOtherLinesOnly(t *testing.T) {
 		"leap day of another year":  {"<166>Mar 01 2026 00:00:00 fw : " + ok + "\nFeb 29 10:00:00 fw " + ok + "\n", "2026-03-01T00:00:00Z bad no such day in the year of the lines around it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s collect
+			var s decodetest.Collect
 			if err := readASA(context.Background(), "", strings.NewReader(c.in), &s); err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, e := range s.events {
+			for _, e := range s.Events {
 				got = append(got, e.Time.Format(time.RFC3339))
 			}
 			slices.Sort(got)
-			for _, b := range s.bad {
+			for _, b := range s.Reasons {
 				got = append(got, "bad "+b)
 			}
 			if g := strings.Join(got, " "); g != c.want {
@@ -163,18 +164,18 @@ func TestBadRecordsAreNamedAndPassedBy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			last := c.before[strings.LastIndexByte(c.before, '\n')+1:]
-			var s collect
+			var s decodetest.Collect
 			if err := read(t, []byte(c.before+"\n"+c.line+"\n"+last+"\n"), &s); err != nil {
 				t.Fatal(err)
 			}
-			if len(s.events) != 2 || len(s.bad) != 1 || !strings.Contains(s.bad[0], c.reason) {
-				t.Errorf("%d events, bad %.200q, want one bad with %q", len(s.events), s.bad, c.reason)
+			if len(s.Events) != 2 || len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.reason) {
+				t.Errorf("%d events, bad %.200q, want one bad with %q", len(s.Events), s.Reasons, c.reason)
 			}
 		})
 	}
-	var s collect
-	if err := read(t, []byte(ov+"\xff\xfe\n"), &s); err != nil || len(s.events) != 1 {
-		t.Errorf("invalid UTF-8: %v %v", err, s.bad)
+	var s decodetest.Collect
+	if err := read(t, []byte(ov+"\xff\xfe\n"), &s); err != nil || len(s.Events) != 1 {
+		t.Errorf("invalid UTF-8: %v %v", err, s.Reasons)
 	}
 }
 
@@ -210,16 +211,16 @@ func TestLinesMayStandInAnyOrder(t *testing.T) {
 			head, lines = lines[0], lines[1:]
 		}
 		told := func(text string) []string {
-			var c collect
+			var c decodetest.Collect
 			if err := read(t, []byte(text), &c); err != nil {
 				t.Fatal(err)
 			}
 			var out []string
-			for _, e := range c.events {
+			for _, e := range c.Events {
 				out = append(out, tell(e)+" "+e.SourceID+fmt.Sprint(e.Fields))
 			}
 			slices.Sort(out)
-			return append(out, c.bad...)
+			return append(out, c.Reasons...)
 		}
 		want := told(string(raw))
 		for seed := range uint64(20) {
@@ -244,13 +245,13 @@ func TestLinesWithoutYearWaitWithinBounds(t *testing.T) {
 		"a year at the start": {dated + many, all + 1, all + 1},
 		"a year at the end":   {many + dated, 2, maxUndated/len(line) + 1},
 	} {
-		var s collect
+		var s decodetest.Collect
 		d := asa{sink: &s}
 		if err := d.dates.lines(context.Background(), strings.NewReader(c.in), &s, d.line); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(s.events); n < c.least || n > c.most || n+len(s.bad) != strings.Count(c.in, "\n") {
-			t.Errorf("%s: %d events and %d bad of %d lines", name, n, len(s.bad), strings.Count(c.in, "\n"))
+		if n := len(s.Events); n < c.least || n > c.most || n+len(s.Reasons) != strings.Count(c.in, "\n") {
+			t.Errorf("%s: %d events and %d bad of %d lines", name, n, len(s.Reasons), strings.Count(c.in, "\n"))
 		}
 		held := 0
 		for _, l := range d.dates.waiting {
@@ -274,12 +275,12 @@ func FuzzStreams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, s := range Streams() {
 			s.Recognise("", b[:min(len(b), decode.MaxHead)])
-			var c collect
+			var c decodetest.Collect
 			if err := s.Read(context.Background(), "", strings.NewReader(string(b)), &c); err != nil {
 				t.Fatal(err)
 			}
-			for _, e := range c.events {
-				check(t, e)
+			for _, e := range c.Events {
+				decodetest.Check(t, e)
 				e.Summary()
 			}
 		}

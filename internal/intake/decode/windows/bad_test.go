@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 )
 
 func TestBadRecordsAreNamedAndPassedBy(t *testing.T) {
@@ -27,8 +28,8 @@ func TestBadRecordsAreNamedAndPassedBy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c1 := decodeText(t, good+"\n"+c.line+"\n"+good+"\n")
-			if len(c1.events) != 2 || len(c1.bad) != 1 || !strings.Contains(c1.bad[0], c.reason) {
-				t.Errorf("%d events, bad %.200q, want one bad with %q", len(c1.events), c1.bad, c.reason)
+			if len(c1.Events) != 2 || len(c1.Reasons) != 1 || !strings.Contains(c1.Reasons[0], c.reason) {
+				t.Errorf("%d events, bad %.200q, want one bad with %q", len(c1.Events), c1.Reasons, c.reason)
 			}
 		})
 	}
@@ -44,8 +45,8 @@ func TestOddTypesAreNoReasonToRefuse(t *testing.T) {
 		`{"Channel":null,"EventID":1,"@timestamp":"1970-01-01T00:00:00Z","UtcTime":"2026-09-21 08:00:00.123","Channel":"Security"}`,
 	} {
 		c := decodeText(t, line)
-		if len(c.events)+len(c.bad) != 1 {
-			t.Errorf("%d events and %q of %.100q", len(c.events), c.bad, line)
+		if len(c.Events)+len(c.Reasons) != 1 {
+			t.Errorf("%d events and %q of %.100q", len(c.Events), c.Reasons, line)
 		}
 	}
 }
@@ -60,12 +61,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(flat("Security", 4728, `"MemberName":"CN=,OU=x"`)))
 	f.Add([]byte(`{"Event":{"System":{"EventID":1,"Channel":"a"},"UserData":{"x":{"y":"z"}},"EventData":{"Data":["a",{"Name":"b"}]}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var c collect
+		var c decodetest.Collect
 		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(string(b)), &c); err != nil {
 			t.Skip()
 		}
-		for _, e := range c.events {
-			check(t, e)
+		for _, e := range c.Events {
+			decodetest.Check(t, e)
 			e.Summary()
 		}
 	})
@@ -77,9 +78,9 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		var c collect
-		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(text), &c); err != nil || len(c.events) != 1000 {
-			b.Fatal(err, c.bad)
+		var c decodetest.Collect
+		if err := decode.Objects(Objects()).Read(context.Background(), "x", strings.NewReader(text), &c); err != nil || len(c.Events) != 1000 {
+			b.Fatal(err, c.Reasons)
 		}
 	}
 }

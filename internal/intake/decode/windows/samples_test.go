@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 )
 
 func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 	cases, bad := 0, 0
-	for _, path := range samples(t, func(p string) bool {
+	for _, path := range decodetest.Samples(t, func(p string) bool {
 		return strings.HasPrefix(p, "scenario/") && strings.Contains(p, "/windows/") && strings.HasSuffix(p, ".jsonl") ||
 			strings.HasPrefix(p, "endpoint/regression/") && strings.HasSuffix(p, ".json")
 	}) {
@@ -19,17 +20,17 @@ func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var c collect
+		var c decodetest.Collect
 		err = decode.Objects(Objects()).Read(context.Background(), path, f, &c)
 		f.Close()
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		for _, reason := range c.bad {
+		for _, reason := range c.Reasons {
 			t.Logf("%s: %s", path, reason)
 		}
-		for _, e := range c.events {
-			check(t, e)
+		for _, e := range c.Events {
+			decodetest.Check(t, e)
 			for _, name := range []string{"Channel", "EventID", "Provider_Name", "Computer"} {
 				if e.Fields.Value(name) == "" {
 					t.Errorf("%s: no %s: %v", path, name, e.Fields)
@@ -39,7 +40,7 @@ func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 				t.Errorf("%s: no id or no device: %v", path, e.Fields)
 			}
 		}
-		cases, bad = cases+len(c.events)+len(c.bad), bad+len(c.bad)
+		cases, bad = cases+len(c.Events)+len(c.Reasons), bad+len(c.Reasons)
 	}
 	t.Logf("cases %d, bad %d", cases, bad)
 	if bad*1000 > cases {

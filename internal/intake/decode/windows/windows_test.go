@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/decodetest"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
 // decodeText decodes text that holds JSON objects.
-func decodeText(t testing.TB, text string) *collect {
+func decodeText(t testing.TB, text string) *decodetest.Collect {
 	t.Helper()
-	var c collect
+	var c decodetest.Collect
 	if err := decode.Objects(Objects()).Read(context.Background(), "x.json", strings.NewReader(text), &c); err != nil {
 		t.Fatal(err)
 	}
@@ -24,11 +25,11 @@ func decodeText(t testing.TB, text string) *collect {
 func one(t testing.TB, text string) *ocsf.Event {
 	t.Helper()
 	c := decodeText(t, text)
-	if len(c.events) != 1 || len(c.bad) != 0 {
-		t.Fatalf("%d events, bad %q from %s", len(c.events), c.bad, text)
+	if len(c.Events) != 1 || len(c.Reasons) != 0 {
+		t.Fatalf("%d events, bad %q from %s", len(c.Events), c.Reasons, text)
 	}
-	check(t, c.events[0])
-	return c.events[0]
+	decodetest.Check(t, c.Events[0])
+	return c.Events[0]
 }
 
 // The same logon in every wrapping that is read.

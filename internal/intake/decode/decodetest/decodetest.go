@@ -1,4 +1,6 @@
-package remotetool
+// Package decodetest is what the tests of all decoders share: a sink that keeps what it gets, what every event must
+// hold, and the recorded samples. Only tests import it.
+package decodetest
 
 import (
 	"os"
@@ -10,22 +12,24 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
-// collect is a sink that keeps what it gets.
-type collect struct {
-	events  []*ocsf.Event
-	records []int64
-	bad     []string
+// Collect is a sink that keeps what it gets.
+type Collect struct {
+	Events  []*ocsf.Event
+	Records []int64
+	Reasons []string // of what was bad
 }
 
-func (c *collect) Event(e *ocsf.Event, n int64, _ []byte) {
-	c.events = append(c.events, e)
-	c.records = append(c.records, n)
+// Event keeps an event and the number of its record.
+func (c *Collect) Event(e *ocsf.Event, n int64, _ []byte) {
+	c.Events = append(c.Events, e)
+	c.Records = append(c.Records, n)
 }
 
-func (c *collect) Bad(_ int64, reason string, _ []byte) { c.bad = append(c.bad, reason) }
+// Bad keeps the reason why a record could not be read.
+func (c *Collect) Bad(_ int64, reason string, _ []byte) { c.Reasons = append(c.Reasons, reason) }
 
-// check holds what every event of every decoder must keep.
-func check(t testing.TB, e *ocsf.Event) {
+// Check holds what every event of every decoder must keep.
+func Check(t testing.TB, e *ocsf.Event) {
 	t.Helper()
 	if e.Source == "" || e.Layer == "" {
 		t.Errorf("an event without source or layer: %+v", e)
@@ -40,8 +44,9 @@ func check(t testing.TB, e *ocsf.Event) {
 	}
 }
 
-// samples returns the files of the sample data that match; without the data the test is skipped.
-func samples(t *testing.T, match func(path string) bool) []string {
+// Samples returns the files of the recorded data that match. Without the data the test is skipped; with it there must
+// be a case.
+func Samples(t *testing.T, match func(path string) bool) []string {
 	t.Helper()
 	root := os.Getenv("BREAKWATER_DATA")
 	if root == "" {
@@ -61,7 +66,7 @@ func samples(t *testing.T, match func(path string) bool) []string {
 		t.Fatal(err)
 	}
 	if len(out) == 0 {
-		t.Skip("the sample data has no file for this decoder")
+		t.Fatal("cases 0: the recorded data has no file for this decoder")
 	}
 	return out
 }
