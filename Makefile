@@ -47,6 +47,7 @@ ifdef DIR
 	$(BIN) scenario eval $(DIR)
 else
 	$(BIN) scenario eval --controls > dist/evaluation.md
+	tools/recorded >> dist/evaluation.md
 	mv dist/evaluation.md docs/evaluation.md
 endif
 

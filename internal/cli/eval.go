@@ -136,7 +136,7 @@ func (e *evaluation) own(ctx context.Context, kinds []string, first uint64, seed
 		return err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Fprintf(e.out, "# Evaluation\n\nWritten by `breakwater scenario eval --seeds %d`; the scenarios are this program's own, so they show that it\ndoes what it says and not how well it does elsewhere.\n\n%s\n%s\n", seeds, tableHead, tableRule)
+	fmt.Fprintf(e.out, "# Evaluation\n\nWritten by `breakwater scenario eval --seeds %d%s`; the scenarios are this program's own, so they show that it\ndoes what it says and not how well it does elsewhere.\n\n%s\n%s\n", seeds, map[bool]string{true: " --controls"}[controls], tableHead, tableRule)
 	type key struct{ treatment, kind string }
 	tallies := map[key]*tally{}
 	var order []key
