@@ -17,7 +17,8 @@ var house = []stage{
 	{[]string{"platform/state"}, "the control plane's memory"},
 	{[]string{"platform/authz"}, "who may see and do what; its tokens and roles are kept in state"},
 	{[]string{"intake/bus"}, "holds batches until they are done with"},
-	{[]string{"intake/listen"}, "bytes in, batches to the bus, nothing parsed"},
+	{[]string{"intake/listen"}, "bytes in, batches to the bus, nothing parsed: what all senders share"},
+	{[]string{"intake/listen/*"}, "a kind of sender each; adding one is adding a folder"},
 	{[]string{"intake/decode"}, "what all formats share; knows none of them"},
 	{[]string{"intake/decode/*"}, "a format each, apart from each other, so that one can be added as a folder"},
 	{[]string{"intake/attribute"}, "event to tenant and trust; no format is known any more"},
@@ -28,6 +29,7 @@ var house = []stage{
 	{[]string{"history/hunt"}, "asks the history again"},
 	{[]string{"correlate/hop"}, "who moved where"},
 	{[]string{"correlate/campaign"}, "what belongs together, and whom it concerns"},
+	{[]string{"correlate/coverage", "correlate/alertlevel"}, "who has fallen silent; how watchful to be"},
 	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave"}, "acts on the answer"},
 	{[]string{"respond/advise"}, "tells each tenant its own; sends by share and notify"},
 	{[]string{"show/api"}, "every operation once, authorised"},
@@ -81,7 +83,7 @@ var edge = []struct {
 	{
 		[]string{"net", "net/http", "net/http/*", "net/smtp", "net/rpc", "crypto/tls", "database/sql", "database/sql/*"},
 		[]string{
-			"platform/bounded", "platform/state", "platform/authz", "intake/bus", "intake/listen", "history/*",
+			"platform/bounded", "platform/state", "platform/authz", "intake/bus", "intake/listen", "intake/listen/*", "history/*",
 			"respond/mailgate", "respond/share", "respond/notify", "respond/enclave", "respond/posture", "show/api", "app", "cli",
 		},
 		"the inside is pure: it can be replayed, tested and trusted not to call anyone",
