@@ -43,8 +43,8 @@ type Batch struct {
 
 // Message is a batch with its place in the order of the bus.
 type Message struct {
-	Seq  uint64 // from 1, growing by 1; gaps where a record was lost to corruption
-	At   time.Time
+	Seq uint64 // from 1, growing by 1; gaps where a record was lost to corruption
+	At  time.Time
 	Batch
 }
 
