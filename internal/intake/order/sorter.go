@@ -198,16 +198,3 @@ func (s *Sorter) Close() error {
 	s.runs, s.blocks, s.index = nil, nil, nil
 	return nil
 }
-
-// Identify sets the id of an event from its tenant and the source's own id, or from the raw record where the
-// source has none. The hash is a cryptographic one, since who writes the log may be who wants a record dropped.
-func Identify(e *ocsf.Event, raw []byte) {
-	h := sha256.New()
-	if e.SourceID != "" {
-		fmt.Fprintf(h, "%s\x00%s\x01%s", e.Tenant, e.Source, e.SourceID)
-	} else {
-		fmt.Fprintf(h, "%s\x00\x02%d\x00", e.Tenant, e.Time.UnixMilli())
-		h.Write(raw)
-	}
-	e.ID = ocsf.EventID(h.Sum(nil)[:16])
-}

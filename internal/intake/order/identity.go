@@ -1,0 +1,35 @@
+package order
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// Identify sets the id of an event from its tenant and the source's own id, or from the raw record where the
+// source has none. The hash is a cryptographic one, since who writes the log may be who wants a record dropped.
+func Identify(e *ocsf.Event, raw []byte) {
+	h := sha256.New()
+	if e.SourceID != "" {
+		fmt.Fprintf(h, "%s\x00%s\x01%s", e.Tenant, e.Source, e.SourceID)
+	} else {
+		fmt.Fprintf(h, "%s\x00\x02%d\x00", e.Tenant, e.Time.UnixMilli())
+		h.Write(raw)
+	}
+	e.ID = ocsf.EventID(h.Sum(nil)[:16])
+}
+
+// IdentifyIn is Identify for a record of a request that carried an idempotency key: a record without an id of its
+// own is then told from an equal one of another request, and from an equal one of the same. The first half of the
+// id stays that of the content, so that events of one moment keep the order that they have without a key.
+func IdentifyIn(e *ocsf.Event, raw []byte, sensor, key string, record int64) {
+	Identify(e, raw)
+	if key == "" || e.SourceID != "" {
+		return
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s\x03%s\x00%s\x00%d\x00", e.Tenant, e.Source, sensor, key, record)
+	h.Write(e.ID[:])
+	copy(e.ID[8:], h.Sum(nil)[:8])
+}

@@ -1,0 +1,155 @@
+package order
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// Place says where an event was first delivered: the message of the bus, and which of its events.
+type Place uint64
+
+// PlaceOf returns the place of the nth event of a message.
+func PlaceOf(seq uint64, n int) Place { return Place(seq<<24 | uint64(min(n, 1<<24-1))) }
+
+// Seen remembers the events of the last while, so that one that is delivered again is known. It holds between one
+// and two generations; the older is let go as a whole. Events are told apart by 64 bits of a keyed hash: who writes
+// logs can't look for two that collide.
+type Seen struct {
+	key  [16]byte
+	size int // events of a generation
+	cur  places
+	prev places
+}
+
+// places is a hash table with open addressing; a fingerprint is never 0.
+type places struct {
+	slots []slot
+	used  int
+}
+
+type slot struct {
+	mark uint64
+	at   Place
+}
+
+// DefaultSeen is how many events a generation holds: some minutes of retries at full load.
+const DefaultSeen = 2 << 20
+
+// NewSeen returns an empty memory; the key is this installation's own, and size 0 is DefaultSeen.
+func NewSeen(key [16]byte, size int) *Seen {
+	if size <= 0 {
+		size = DefaultSeen
+	}
+	return &Seen{key: key, size: size}
+}
+
+// First reports whether this place is the one at which the event came first, and remembers it if it is new.
+func (s *Seen) First(id ocsf.EventID, at Place) bool {
+	mark := s.mark(id)
+	for _, p := range []*places{&s.cur, &s.prev} {
+		if was, ok := p.find(mark); ok {
+			return was == at
+		}
+	}
+	if s.cur.used >= s.size {
+		s.prev, s.cur = s.cur, places{}
+	}
+	s.cur.put(mark, at)
+	return true
+}
+
+// Repeats reports whether the event was first delivered at another place. It remembers nothing.
+func (s *Seen) Repeats(id ocsf.EventID, at Place) bool {
+	mark := s.mark(id)
+	for _, p := range []*places{&s.cur, &s.prev} {
+		if was, ok := p.find(mark); ok {
+			return was != at
+		}
+	}
+	return false
+}
+
+func (s *Seen) mark(id ocsf.EventID) uint64 {
+	var b [32]byte
+	copy(b[:], s.key[:])
+	copy(b[16:], id[:])
+	sum := sha256.Sum256(b[:])
+	return max(1, binary.LittleEndian.Uint64(sum[:]))
+}
+
+func (p *places) find(mark uint64) (Place, bool) {
+	if p.used == 0 {
+		return 0, false
+	}
+	for i := mark & uint64(len(p.slots)-1); ; i = (i + 1) & uint64(len(p.slots)-1) {
+		switch p.slots[i].mark {
+		case 0:
+			return 0, false
+		case mark:
+			return p.slots[i].at, true
+		}
+	}
+}
+
+func (p *places) put(mark uint64, at Place) {
+	if (p.used+1)*4 > len(p.slots)*3 {
+		old := p.slots
+		p.slots, p.used = make([]slot, max(1024, 2*len(old))), 0
+		for _, x := range old {
+			if x.mark != 0 {
+				p.put(x.mark, x.at)
+			}
+		}
+	}
+	i := mark & uint64(len(p.slots)-1)
+	for p.slots[i].mark != 0 {
+		i = (i + 1) & uint64(len(p.slots)-1)
+	}
+	p.slots[i] = slot{mark, at}
+	p.used++
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Snapshot returns the memory; Restore takes it.
+func (s *Seen) Snapshot() []byte {
+	out := make([]byte, 0, 16*(s.cur.used+s.prev.used)+16)
+	for _, p := range []*places{&s.prev, &s.cur} {
+		out = binary.LittleEndian.AppendUint32(out, uint32(p.used))
+		for _, x := range p.slots {
+			if x.mark != 0 {
+				out = binary.LittleEndian.AppendUint64(out, x.mark)
+				out = binary.LittleEndian.AppendUint64(out, uint64(x.at))
+			}
+		}
+	}
+	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
+}
+
+// Restore takes what Snapshot returned, of the same key. What is damaged is an error, and the memory stays as it was.
+func (s *Seen) Restore(b []byte) error {
+	if len(b) < 4 || binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli) {
+		return fmt.Errorf("the memory of delivered events is damaged (%d bytes)", len(b))
+	}
+	b = b[:len(b)-4]
+	var got [2]places
+	for g := range got {
+		if len(b) < 4 {
+			return fmt.Errorf("the memory of delivered events is cut short")
+		}
+		n := int(binary.LittleEndian.Uint32(b))
+		if b = b[4:]; n > len(b)/16 {
+			return fmt.Errorf("the memory of delivered events is cut short: %d of %d", len(b)/16, n)
+		}
+		for ; n > 0; n-- {
+			got[g].put(binary.LittleEndian.Uint64(b), Place(binary.LittleEndian.Uint64(b[8:])))
+			b = b[16:]
+		}
+	}
+	s.prev, s.cur = got[0], got[1]
+	return nil
+}
