@@ -36,7 +36,6 @@ func (d *declared) check(r *reader) {
 	d.checkChains()
 	d.checkTies()
 	d.hints(r)
-	r.warnings = sorted(r.warnings)
 }
 
 func sorted(p []Problem) []Problem { Errors(p).sort(); return p }

@@ -31,6 +31,7 @@ type File struct {
 	Dir     string        // absolute path of the folder of the file; sensor paths are relative to it
 	Model   *tenant.Model // Version is a short hash of the content, not of its spelling
 	Sensors []Sensor      // in declared order
+	Serve   *Serve        // nil where the file has no serve section: see DefaultServe
 
 	warnings []Problem
 }

@@ -326,7 +326,7 @@ func TestParseHours_readsAWeeklyWindow(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(Init())
-	for _, s := range []string{small, "", "tenants: [{id: a, role: client}]", "- a", "a: &a [*a]", "tenants:\n  - {id: a, role: client, networks: [::/0, 1.2.3.4/5]}\nsensors: [{match: {path: '**', field: {a: b}, exporter: 1.2.3.4}, tenant_by: {field: a, map: {b: a}}}]"} {
+	for _, s := range []string{small, wholeServe, "", "tenants: [{id: a, role: client}]", "- a", "a: &a [*a]", "tenants:\n  - {id: a, role: client, networks: [::/0, 1.2.3.4/5]}\nsensors: [{match: {path: '**', field: {a: b}, exporter: 1.2.3.4}, tenant_by: {field: a, map: {b: a}}}]"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -19,14 +19,14 @@ type declared struct {
 // file reads the whole document and checks it; it is meaningful only when the reader has no errors.
 func (r *reader) file(root *yaml.Node) *File {
 	d := &declared{}
-	o, ok := r.object(root, "", "tenants", "partners", "trusts", "sensors", "approvals")
+	o, ok := r.object(root, "", "tenants", "partners", "trusts", "sensors", "approvals", "serve")
 	if ok {
 		d.tenants = r.objects(o, "tenants", "id", "name", "aliases", "role", "domains", "networks")
 		d.partners = r.objects(o, "partners", "id", "name", "tenant")
 		d.trusts = r.objects(o, "trusts", "id", "partner", "tenant", "owner", "through", "networks", "accounts",
 			"mail_domains", "remote_tools", "jump_hosts", "cloud_principals", "rights", "hours", "destinations",
 			"valid_from", "valid_until")
-		d.mapping = r.objects(o, "sensors", "match", "tenant", "tenant_by", "layer")
+		d.mapping = r.objects(o, "sensors", "name", "match", "tenant", "tenant_by", "layer")
 		d.approvals = r.objects(o, "approvals", "trust", "src", "dst", "kind", "from", "until", "owner", "reason")
 		if len(d.tenants) == 0 && len(r.errs) == 0 {
 			o.fail("tenants", "no tenant is declared", "declare at least the organisation whose telemetry this is")
@@ -48,7 +48,12 @@ func (r *reader) file(root *yaml.Node) *File {
 		d.model.Approvals = append(d.model.Approvals, a.approval())
 	}
 	d.check(r)
-	return &File{Model: &d.model, Sensors: d.sensors}
+	f := &File{Model: &d.model, Sensors: d.sensors}
+	if ok {
+		f.Serve = d.serve(r, o)
+	}
+	r.warnings = sorted(r.warnings)
+	return f
 }
 
 // objects reads the list of mappings at key. A mapping with an id is called by it in messages.

@@ -15,6 +15,7 @@ import (
 
 // Sensor says whose telemetry comes from a place. All of its conditions must hold.
 type Sensor struct {
+	Name     string            `json:"-"` // as declared, else the match as written; it decides nothing about attribution
 	Path     string            // glob, see CompileGlob; empty for any path
 	Exporter string            // address, prefix or name of the sending device, lower case; empty for any
 	Fields   map[string]string // field of the source → its value, case-insensitive; "" for any value
@@ -137,10 +138,7 @@ func (s *Sensor) tenants() []tenant.ID {
 }
 
 func (o *object) sensor() Sensor {
-	s := Sensor{Line: o.line, Layer: tenant.Layer(o.text("layer").text)}
-	if s.Layer != "" && !slices.Contains(tenant.Layers, s.Layer) {
-		o.fail("layer", fmt.Sprintf("%q is no layer", printable(string(s.Layer))), "write one of "+join(tenant.Layers, ", ")+", or leave it out")
-	}
+	s := Sensor{Line: o.line, Layer: o.layer()}
 	if o.has("match") {
 		if m, ok := o.r.object(o.fields["match"], o.field("match"), "path", "exporter", "field"); ok {
 			m.match(&s)
@@ -148,6 +146,7 @@ func (o *object) sensor() Sensor {
 	} else {
 		o.fail("match", "missing", `say what is matched: {path: "glob"}, {exporter: address} or {field: {name: value}}`)
 	}
+	s.Name = o.name(&s)
 	switch {
 	case o.has("tenant") && o.has("tenant_by"):
 		o.fail("tenant_by", "tenant and tenant_by are both given", "keep one: a sensor has one tenant, or a map")
@@ -161,6 +160,34 @@ func (o *object) sensor() Sensor {
 		o.fail("tenant", "missing", "name the tenant, or give tenant_by: {field, map}")
 	}
 	return s
+}
+
+// maxName is the longest name of a sensor, in bytes: it stands in every row of coverage.
+const maxName = 200
+
+// name reads the sensor's name, or makes one of what it matches.
+func (o *object) name(s *Sensor) string {
+	it := o.text("name")
+	if len(it.text) > maxName {
+		it.fail("too long for a name", fmt.Sprintf("write at most %d bytes", maxName))
+		return ""
+	}
+	if it.text != "" {
+		return it.text
+	}
+	var parts []string
+	for _, p := range []string{s.Path, s.Exporter} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(s.Fields)) {
+		if want := s.Fields[field]; want != "" {
+			field += "=" + want
+		}
+		parts = append(parts, field)
+	}
+	return strings.Join(parts, " ")
 }
 
 func (o *object) match(s *Sensor) {
@@ -240,9 +267,16 @@ func (o *object) pairs(key, todo string) map[string]string {
 
 // checkSensors resolves the tenants of sensors and warns of patterns that two tenants share.
 func (d *declared) checkSensors(tenants map[tenant.ID]int) {
-	first := map[string]int{}
+	first, named := map[string]int{}, map[string]int{}
 	for i := range d.sensors {
 		s, o := &d.sensors[i], d.mapping[i]
+		j, taken := named[s.Name]
+		switch {
+		case !taken:
+			named[s.Name] = i
+		case s.Name != "" && (o.has("name") || d.mapping[j].has("name")):
+			o.fail("name", fmt.Sprintf("%q already names the sensor on line %d", printable(s.Name), d.sensors[j].Line), "choose another name")
+		}
 		refer(o, "tenant", s.Tenant, tenants, "tenants")
 		for _, value := range slices.Sorted(maps.Keys(s.Map)) {
 			refer(o, "tenant_by", s.Map[value], tenants, "tenants")
