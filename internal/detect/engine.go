@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ type Engine struct {
 	snapshot  string // version of the declared model, written on every finding
 	ledger    map[string]*ocsf.Finding
 	advanced  time.Time
+	version   uint64 // rises with every finding that is kept or dropped
+	told      uint64 // what Changed last saw of version and of what is pending
 }
 
 // NewEngine returns an engine over the detectors; version is the declared model's.
@@ -38,6 +41,16 @@ func (g *Engine) Process(e *ocsf.Event) {
 	}
 }
 
+// ProcessLate gives an event that came after its time to the detectors that keep no order; the others, and every
+// baseline, never see it.
+func (g *Engine) ProcessLate(e *ocsf.Event) {
+	for _, d := range g.detectors {
+		if u, ok := d.(Unordered); ok {
+			u.ProcessLate(e, g.advanced, g.keep)
+		}
+	}
+}
+
 // Finish closes every window.
 func (g *Engine) Finish() {
 	for _, d := range g.detectors {
@@ -48,12 +61,63 @@ func (g *Engine) Finish() {
 func (g *Engine) keep(f *ocsf.Finding) {
 	f.Snapshot = g.snapshot
 	g.ledger[f.ID] = f
+	g.version++
 }
 
 // Findings returns what was found so far, by time, then tenant, then id.
-func (g *Engine) Findings() []*ocsf.Finding {
-	out := make([]*ocsf.Finding, 0, len(g.ledger))
-	for _, f := range g.ledger {
+func (g *Engine) Findings() []*ocsf.Finding { return sorted(maps.Clone(g.ledger)) }
+
+// Current returns what Findings would return after Finish, as if the input ended now, and changes nothing. The
+// findings may be read while the engine goes on.
+func (g *Engine) Current() []*ocsf.Finding {
+	all := maps.Clone(g.ledger)
+	for _, d := range g.detectors {
+		d.Conclude(func(f *ocsf.Finding) {
+			f.Snapshot = g.snapshot
+			all[f.ID] = f
+		})
+	}
+	return sorted(all)
+}
+
+// Changed reports whether Current may return something else than when Changed was asked last. It is true at first.
+func (g *Engine) Changed() bool {
+	now := g.version + 1
+	for _, d := range g.detectors {
+		if p, ok := d.(Pender); ok {
+			now += p.Pending()
+		}
+	}
+	changed := now != g.told
+	g.told = now
+	return changed
+}
+
+// Ledger returns the findings kept so far by their ids: those that were emitted, without what Conclude would add.
+// The map is the caller's, the findings are not to be changed.
+func (g *Engine) Ledger() map[string]*ocsf.Finding { return maps.Clone(g.ledger) }
+
+// RestoreLedger takes in findings of an earlier run as they were kept then.
+func (g *Engine) RestoreLedger(findings []*ocsf.Finding) {
+	for _, f := range findings {
+		g.ledger[f.ID] = f
+	}
+	g.version++
+}
+
+// Forget drops the findings that ended before the time; whoever wants them has stored them. What a detector still
+// lets grow comes back with its next emission.
+func (g *Engine) Forget(before time.Time) {
+	n := len(g.ledger)
+	maps.DeleteFunc(g.ledger, func(_ string, f *ocsf.Finding) bool { return f.End.Before(before) })
+	if len(g.ledger) != n {
+		g.version++
+	}
+}
+
+func sorted(ledger map[string]*ocsf.Finding) []*ocsf.Finding {
+	out := make([]*ocsf.Finding, 0, len(ledger))
+	for _, f := range ledger {
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b *ocsf.Finding) int {

@@ -36,6 +36,8 @@ func (c *counter) Process(e *ocsf.Event, emit detect.Emit) {
 
 func (c *counter) Advance(now time.Time, _ detect.Emit) { c.Advanced = append(c.Advanced, now) }
 
+func (c *counter) Conclude(detect.Emit) {}
+
 func (c *counter) Snapshot() ([]byte, error) {
 	if c.damaged {
 		return nil, errors.New("damaged")
@@ -172,5 +174,102 @@ type mute struct{}
 func (mute) Name() string                     { return "mute" }
 func (mute) Process(*ocsf.Event, detect.Emit) {}
 func (mute) Advance(time.Time, detect.Emit)   {}
+func (mute) Conclude(detect.Emit)             {}
 func (mute) Snapshot() ([]byte, error)        { return nil, nil }
 func (mute) Restore([]byte) error             { return nil }
+
+// held tells a thing only when time is told or it is asked.
+type held struct {
+	Count   int
+	pending uint64
+	last    *ocsf.Event
+}
+
+func (h *held) Name() string { return "held" }
+
+func (h *held) Process(e *ocsf.Event, _ detect.Emit) { h.Count++; h.pending++; h.last = e }
+
+func (h *held) Advance(_ time.Time, emit detect.Emit) { h.Conclude(emit) }
+
+func (h *held) Conclude(emit detect.Emit) {
+	if h.last == nil {
+		return
+	}
+	f := &ocsf.Finding{Tenant: h.last.Tenant, Detector: "held", Rule: "held", Reason: fmt.Sprint(h.Count)}
+	f.AddEvidence(h.last)
+	f.Identify(time.Time{})
+	emit(f)
+}
+
+func (h *held) Pending() uint64 { return h.pending }
+
+func (h *held) ProcessLate(e *ocsf.Event, now time.Time, emit detect.Emit) {
+	f := &ocsf.Finding{Tenant: e.Tenant, Detector: "held", Rule: "late", Reason: now.Sub(e.Time).String()}
+	f.AddEvidence(e)
+	f.Identify(e.Time)
+	emit(f)
+}
+
+func (*held) Snapshot() ([]byte, error) { return nil, nil }
+func (*held) Restore([]byte) error      { return nil }
+
+func TestCurrentAddsWhatIsHeldBackAndKeepsNothingOfIt(t *testing.T) {
+	g := detect.NewEngine("v7", &held{})
+	g.Process(seen(0, "a", "srv"))
+	g.Process(seen(time.Second, "a", "srv"))
+	for range 2 {
+		if now := g.Current(); len(now) != 1 || now[0].Reason != "2" || now[0].Snapshot != "v7" {
+			t.Fatalf("%+v", now)
+		}
+		if kept := g.Findings(); len(kept) != 0 {
+			t.Fatalf("asking was kept: %+v", kept)
+		}
+	}
+}
+
+func TestChangedIsAskedOnceAChange(t *testing.T) {
+	g := detect.NewEngine("v7", &held{})
+	asked := func(want bool, when string) {
+		t.Helper()
+		if g.Changed() != want || g.Changed() {
+			t.Errorf("%s: Changed does not say %v once", when, want)
+		}
+	}
+	asked(true, "at first")
+	g.Process(seen(0, "a", "srv"))
+	asked(true, "after an event that was held back")
+	g.Process(seen(time.Hour, "a", "srv"))
+	asked(true, "after a finding was kept")
+	g.Forget(noon.Add(-time.Hour))
+	asked(false, "after nothing was old enough to forget")
+	g.Forget(noon.Add(2 * time.Hour))
+	asked(true, "after a finding was forgotten")
+	if n := len(g.Ledger()); n != 0 {
+		t.Errorf("%d findings are left", n)
+	}
+}
+
+func TestLateEventsGoOnlyToThoseWhoKeepNoOrder(t *testing.T) {
+	c := &counter{Seen: map[string]int{}}
+	g := detect.NewEngine("v7", c, &held{})
+	g.Process(seen(0, "a", "srv"))
+	g.ProcessLate(seen(-time.Hour, "a", "late"))
+	if diff := cmp.Diff([]string{"11:00 a late 1h0m0s v7", "12:00 a srv 1 times v7"}, lines(g)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]int{"srv": 1}, c.Seen); diff != "" {
+		t.Errorf("a late event taught something: %s", diff)
+	}
+}
+
+func TestLedgerGoesOnInAnotherEngine(t *testing.T) {
+	g := detect.NewEngine("v7", &counter{Seen: map[string]int{}})
+	g.Process(seen(0, "a", "srv"))
+	o := detect.NewEngine("v8", &counter{Seen: map[string]int{}})
+	for _, f := range g.Ledger() {
+		o.RestoreLedger([]*ocsf.Finding{f})
+	}
+	if diff := cmp.Diff(lines(g), lines(o)); diff != "" {
+		t.Error(diff)
+	}
+}

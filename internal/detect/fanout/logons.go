@@ -107,5 +107,5 @@ func (d *Detector) reportLogons(x *doors, e *ocsf.Event, who string, hosts map[s
 		f.Severity = ocsf.SeverityHigh
 	}
 	f.Reason = fmt.Sprintf("%s failed to log on at %d hosts within %s at which it had not failed before.", who, len(hosts), LogonWindow)
-	emit(f)
+	emit(f.Clone())
 }

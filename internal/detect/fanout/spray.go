@@ -210,7 +210,7 @@ func (g *guesses) tell(emit detect.Emit) {
 	if len(g.Hits) > 0 {
 		g.Spray.Reason += " One of the addresses then got in as " + strings.Join(g.Hits, ", ") + "."
 	}
-	emit(g.Spray)
+	emit(g.Spray.Clone())
 }
 
 // Explain says what the detector makes of one event.

@@ -83,6 +83,9 @@ func (d *Detector) Advance(now time.Time, _ detect.Emit) {
 	}
 }
 
+// Conclude does nothing: what is found is emitted at once.
+func (d *Detector) Conclude(detect.Emit) {}
+
 // Explain says what the detector makes of one event.
 func (d *Detector) Explain(e *ocsf.Event) []string {
 	if who, from, ok := session(e); ok {

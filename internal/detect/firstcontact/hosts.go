@@ -141,7 +141,7 @@ func (d *Detector) reportHitList(e *ocsf.Event, src string, m *meeting, n int, e
 	if d.young(e) {
 		f.Reason += " The trust is new, and a new trust meets every host for the first time."
 	}
-	emit(f)
+	emit(f.Clone())
 }
 
 func (d *Detector) newHitList(e *ocsf.Event, m *meeting) *ocsf.Finding {

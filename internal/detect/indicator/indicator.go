@@ -32,7 +32,8 @@ type Detector struct {
 	set     Set
 	open    map[key]*sighting
 	matcher matcher
-	closed  int64 // day before which everything is closed
+	told    int64 // day before which everything was emitted
+	pending uint64
 }
 
 // key is what one finding is about.
@@ -41,11 +42,15 @@ type key struct {
 	Type   ocsf.EntityType
 	Value  string
 	Day    int64 // since 1970
+	Late   int64 // the day on which the event came, where its own was closed by then; else 0
 }
 
 func (k key) compare(o key) int {
-	return cmp.Or(cmp.Compare(k.Day, o.Day), cmp.Compare(k.Tenant, o.Tenant), cmp.Compare(k.Type, o.Type), cmp.Compare(k.Value, o.Value))
+	return cmp.Or(cmp.Compare(k.Day, o.Day), cmp.Compare(k.Late, o.Late), cmp.Compare(k.Tenant, o.Tenant), cmp.Compare(k.Type, o.Type), cmp.Compare(k.Value, o.Value))
 }
+
+// closed reports whether a finding of the day takes no more events: it stays open for those that come late.
+func closed(day, now int64) bool { return now > day+1 }
 
 // sighting is an indicator seen by one tenant on one day.
 type sighting struct {
@@ -77,15 +82,26 @@ func (d *Detector) Name() string { return "indicator" }
 
 // Process matches one event.
 func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
-	hits := d.matcher.match(e)
-	for _, h := range hits {
-		d.sight(e, h, emit)
+	for _, h := range d.matcher.match(e) {
+		d.sight(e, h, 0, emit)
 	}
 }
 
-func (d *Detector) sight(e *ocsf.Event, h hit, emit detect.Emit) {
+// ProcessLate matches an event that came after its time. The finding of its day takes it while it is open; after
+// that, what comes late on one day is a finding of its own.
+func (d *Detector) ProcessLate(e *ocsf.Event, now time.Time, emit detect.Emit) {
+	late := int64(0)
+	if closed(e.Time.Unix()/86400, now.Unix()/86400) {
+		late = now.Unix() / 86400
+	}
+	for _, h := range d.matcher.match(e) {
+		d.sight(e, h, late, emit)
+	}
+}
+
+func (d *Detector) sight(e *ocsf.Event, h hit, late int64, emit detect.Emit) {
 	in := d.set.At(int(h.entry))
-	k := key{e.Tenant, in.Type, in.Value, e.Time.Unix() / 86400}
+	k := key{e.Tenant, in.Type, in.Value, e.Time.Unix() / 86400, late}
 	s := d.open[k]
 	if s == nil {
 		if len(d.open) >= maxOpen {
@@ -96,7 +112,13 @@ func (d *Detector) sight(e *ocsf.Event, h hit, emit detect.Emit) {
 	}
 	s.Count++
 	s.Dirty = true
-	s.Last = e.Time
+	d.pending++
+	if e.Time.Before(s.First) {
+		s.First = e.Time
+	}
+	if e.Time.After(s.Last) {
+		s.Last = e.Time
+	}
 	if s.Trust == "" {
 		s.Trust, s.Partner = e.Trust, e.Partner
 	}
@@ -114,6 +136,9 @@ func (d *Detector) sight(e *ocsf.Event, h hit, emit detect.Emit) {
 		d.emit(k, s, emit)
 	}
 }
+
+// Pending counts the events that may have been held back.
+func (d *Detector) Pending() uint64 { return d.pending }
 
 // outcome says how far the bad value got in this event.
 func outcome(e *ocsf.Event, t ocsf.EntityType) ocsf.Outcome {
@@ -160,6 +185,12 @@ func severity(in *Indicator) ocsf.Severity {
 }
 
 func (d *Detector) emit(k key, s *sighting, emit detect.Emit) {
+	emit(d.finding(k, s))
+	s.Emitted, s.Dirty = s.Count, false
+}
+
+// finding says what is known of a sighting.
+func (d *Detector) finding(k key, s *sighting) *ocsf.Finding {
 	in := &s.Indicator
 	f := &ocsf.Finding{Tenant: k.Tenant, Trust: s.Trust, Partner: s.Partner, Layer: s.Layer, Detector: "indicator",
 		Rule: "indicator/" + string(in.Type), Technique: technique(s.Layer), Severity: severity(in), Confidence: in.Confidence,
@@ -167,7 +198,11 @@ func (d *Detector) emit(k key, s *sighting, emit detect.Emit) {
 	if f.Confidence == 0 {
 		f.Confidence = 60
 	}
-	f.Identify(time.Unix(k.Day*86400, 0).UTC(), in.Value)
+	about := []string{in.Value}
+	if k.Late != 0 {
+		about = append(about, fmt.Sprintf("came on day %d", k.Late))
+	}
+	f.Identify(time.Unix(k.Day*86400, 0).UTC(), about...)
 	for _, e := range s.Evidence {
 		f.AddEvidence(e)
 	}
@@ -189,8 +224,7 @@ func (d *Detector) emit(k key, s *sighting, emit detect.Emit) {
 		}
 	}
 	f.Reason = s.reason()
-	s.Emitted, s.Dirty = s.Count, false
-	emit(f)
+	return f
 }
 
 // role is infrastructure for what an intruder brings. A private address is no mark of anybody, so that tenants
@@ -245,17 +279,13 @@ func (s *sighting) reason() string {
 	return b.String()
 }
 
-// Advance closes the days that no later event can belong to.
+// Advance emits what has grown on days that are over, and lets go of days that even late events are too late for.
 func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 	day := now.Unix() / 86400
-	if day <= d.closed {
+	if day <= d.told {
 		return
 	}
-	d.closed = day
-	d.closeBefore(day, emit)
-}
-
-func (d *Detector) closeBefore(day int64, emit detect.Emit) {
+	d.told = day
 	for _, k := range d.keys() {
 		if k.Day >= day {
 			break
@@ -263,7 +293,18 @@ func (d *Detector) closeBefore(day int64, emit detect.Emit) {
 		if s := d.open[k]; s.Dirty {
 			d.emit(k, s, emit)
 		}
-		delete(d.open, k)
+		if closed(max(k.Day, k.Late), day) {
+			delete(d.open, k)
+		}
+	}
+}
+
+// Conclude emits what has grown since it was last emitted.
+func (d *Detector) Conclude(emit detect.Emit) {
+	for _, k := range d.keys() {
+		if s := d.open[k]; s.Dirty {
+			emit(d.finding(k, s))
+		}
 	}
 }
 
@@ -287,14 +328,14 @@ func (d *Detector) keys() []key {
 }
 
 type saved struct {
-	Keys   []key
-	Open   []*sighting
-	Closed int64
+	Keys []key
+	Open []*sighting
+	Told int64 // day before which everything was emitted
 }
 
 // Snapshot returns what is open; the indicators themselves come from their lists again.
 func (d *Detector) Snapshot() ([]byte, error) {
-	out := saved{Keys: d.keys(), Closed: d.closed}
+	out := saved{Keys: d.keys(), Told: d.told}
 	for _, k := range out.Keys {
 		out.Open = append(out.Open, d.open[k])
 	}
@@ -310,7 +351,7 @@ func (d *Detector) Restore(b []byte) error {
 	if len(in.Keys) != len(in.Open) {
 		return fmt.Errorf("reading the state of indicator: %d keys of %d findings", len(in.Keys), len(in.Open))
 	}
-	d.closed = in.Closed
+	d.told = in.Told
 	for i, k := range in.Keys {
 		d.open[k] = in.Open[i]
 	}

@@ -79,10 +79,10 @@ func (d *Detector) contact(e *ocsf.Event, emit detect.Emit) {
 		}
 		f.Reason = fmt.Sprintf("%s asked for %s, which %s.", src, host, c.why)
 		f.Identify(e.Time.UTC().Truncate(openFor), src, c.apex)
-		o = &open{Since: e.Time, Finding: (*finding)(f)}
+		o = &open{Since: e.Time, Finding: f}
 		d.open(d.state.Contacts, key, o)
 	}
-	f := (*ocsf.Finding)(o.Finding)
+	f := o.Finding
 	before := *f
 	f.AddEvidence(e)
 	d.contactEntities(f, e, host, c.apex)
@@ -91,7 +91,7 @@ func (d *Detector) contact(e *ocsf.Event, emit detect.Emit) {
 		f.Reason += fmt.Sprintf(" Something was sent there by HTTP POST at %s: take a password as given away.", e.Time.UTC().Format("15:04:05"))
 	}
 	if before.Count < ocsf.MaxEvidence || before.Outcome != f.Outcome || f.Count%100 == 0 {
-		emit(clone(f))
+		emit(f.Clone())
 	}
 }
 

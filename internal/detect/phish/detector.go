@@ -11,7 +11,6 @@
 package phish
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -88,19 +87,16 @@ func (d *Detector) Advance(now time.Time, _ detect.Emit) {
 	}
 }
 
-// Snapshot returns the whole state as JSON.
-func (d *Detector) Snapshot() ([]byte, error) {
-	b, err := json.Marshal(d.state)
-	if err != nil {
-		return nil, fmt.Errorf("writing phish state: %w", err)
-	}
-	return b, nil
-}
+// Conclude does nothing: what is found is emitted at once.
+func (d *Detector) Conclude(detect.Emit) {}
+
+// Snapshot returns the whole state.
+func (d *Detector) Snapshot() ([]byte, error) { return detect.EncodeState(d.state) }
 
 // Restore takes a state that Snapshot wrote.
 func (d *Detector) Restore(b []byte) error {
 	s := newState()
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := detect.DecodeState(b, &s); err != nil {
 		return fmt.Errorf("reading phish state: %w", err)
 	}
 	if err := s.complete(); err != nil {

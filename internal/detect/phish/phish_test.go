@@ -1,7 +1,6 @@
 package phish
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/net/idna"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
@@ -397,17 +397,35 @@ func TestRestoreGoesOn(t *testing.T) {
 		if len(got) != len(want) || got[0].Reason != want[0].Reason || got[0].Count != want[0].Count || !cmp.Equal(got[0].Entities, want[0].Entities) || got[0].ID != want[0].ID {
 			t.Fatalf("cut at %d: %+v\nwant %+v", cut, got, want)
 		}
-		end, _ := b.Snapshot()
-		if w, _ := whole.Snapshot(); !bytes.Equal(end, w) {
-			t.Fatalf("cut at %d: the states differ", cut)
+		if d := cmp.Diff(whole.state, b.state, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+			t.Fatalf("cut at %d: the states differ: %s", cut, d)
 		}
 	}
 }
 
 func TestRestoreRefusesWhatIsBroken(t *testing.T) {
-	for name, s := range map[string]string{"not JSON": "x", "empty": "{}", "null tenant": `{"Mail":{"a":null},"Open":{},"Fan":{},"Contacts":{}}`, "null finding": `{"Mail":{},"Open":{"a":{}},"Fan":{},"Contacts":{}}`,
-		"null habit": `{"Mail":{"a":{"Orgs":{"o":null},"Sites":{},"People":{},"Flagged":{},"Lures":{},"Domains":{}}},"Open":{},"Fan":{},"Contacts":{}}`} {
-		if err := newTest().Restore([]byte(s)); err == nil && name != "empty" {
+	whole := func(edit func(*state)) []byte {
+		s := newState()
+		s.Mail["a"] = newMailState()
+		s.Mail["a"].org("o")
+		edit(&s)
+		b, err := detect.EncodeState(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if err := newTest().Restore(whole(func(*state) {})); err != nil {
+		t.Errorf("what is whole is refused: %v", err)
+	}
+	for name, b := range map[string][]byte{
+		"no encoding":       []byte("x"),
+		"no contents":       nil,
+		"tenant half there": whole(func(s *state) { s.Mail["a"].Lures = nil }),
+		"habit half there":  whole(func(s *state) { s.Mail["a"].Orgs["o"].Pairs = nil }),
+		"no finding":        whole(func(s *state) { s.Open["a"] = &open{Points: 1} }),
+	} {
+		if err := newTest().Restore(b); err == nil {
 			t.Errorf("%s: restored", name)
 		}
 	}
@@ -416,14 +434,14 @@ func TestRestoreRefusesWhatIsBroken(t *testing.T) {
 func TestExplainChangesNothing(t *testing.T) {
 	d := newTest()
 	findings(d, usualMail("alder", "alderbrook.com")...)
-	before, _ := d.Snapshot()
+	before := newTest()
+	findings(before, usualMail("alder", "alderbrook.com")...)
 	e := mailTo("alder", "ana@marrowstone-it.com", "joe@alderbrook.com", "x", "please log in with your company account: https://new.example/", at(later))
 	lines := d.Explain(e)
 	d.Explain(mailTo("unknown", "a@b.example", "c@d.example", "x", "hello"))
 	d.Explain(&ocsf.Event{Dst: ocsf.Endpoint{Domain: "alderbrook.com.x.app"}})
-	after, _ := d.Snapshot()
-	if !bytes.Equal(before, after) {
-		t.Error("Explain changed the state")
+	if d := cmp.Diff(before.state, d.state, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		t.Errorf("Explain changed the state: %s", d)
 	}
 	if all := strings.Join(lines, "\n"); !strings.Contains(all, "points") || !strings.Contains(all, "new.example") || !strings.Contains(all, "25 earlier mails") {
 		t.Errorf("%s", all)

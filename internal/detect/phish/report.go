@@ -32,11 +32,8 @@ const (
 type open struct {
 	Since   time.Time
 	Points  int
-	Finding *finding
+	Finding *ocsf.Finding
 }
-
-// finding is ocsf.Finding without its output format, so that a snapshot keeps all of it.
-type finding ocsf.Finding
 
 // cluster is one text on its way to many.
 type cluster struct {
@@ -82,10 +79,10 @@ func (d *Detector) fanOut(x *message, v *verdict, emit detect.Emit) {
 	for _, k := range c.Keys {
 		if o := d.state.Open[k]; o != nil {
 			o.Points += r.points
-			f := (*ocsf.Finding)(o.Finding)
+			f := o.Finding
 			f.Reason += "; " + r.text + fmt.Sprintf(" (+%d)", r.points)
 			f.Severity = max(f.Severity, severityOf(o.Points))
-			emit(clone(f))
+			emit(f.Clone())
 		}
 	}
 }
@@ -128,7 +125,7 @@ func (x *message) key() string {
 func (d *Detector) report(x *message, v *verdict, emit detect.Emit) {
 	m, e := x.e.Mail, x.e
 	if o := d.state.Open[x.key()]; o != nil && e.Time.Sub(o.Since) <= openFor {
-		f := (*ocsf.Finding)(o.Finding)
+		f := o.Finding
 		if slices.ContainsFunc(f.Evidence, func(ev ocsf.Evidence) bool { return ev.Event.ID == e.ID && !e.ID.IsZero() }) {
 			return
 		}
@@ -137,7 +134,7 @@ func (d *Detector) report(x *message, v *verdict, emit detect.Emit) {
 		if v.points > o.Points { // a copy may tell more than the first did
 			o.Points, f.Severity, f.Reason = v.points, v.severity, sentenceOf(m, v)
 		}
-		emit(clone(f))
+		emit(f.Clone())
 		return
 	}
 	f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: tenant.LayerMail, Detector: "phish", Rule: v.rule.id, Title: v.rule.title,
@@ -155,9 +152,9 @@ func (d *Detector) report(x *message, v *verdict, emit detect.Emit) {
 	f.AddEvidence(e)
 	f.Identify(time.Time{}, "message", x.key())
 	if v.severity >= ocsf.SeverityLow {
-		d.open(d.state.Open, x.key(), &open{Since: e.Time, Points: v.points, Finding: (*finding)(f)})
+		d.open(d.state.Open, x.key(), &open{Since: e.Time, Points: v.points, Finding: f})
 	}
-	emit(clone(f))
+	emit(f.Clone())
 }
 
 func sentenceOf(m *ocsf.Mail, v *verdict) string {
@@ -229,13 +226,6 @@ func (d *Detector) open(m map[string]*open, key string, o *open) {
 		}
 	}
 	m[key] = o
-}
-
-// clone copies a finding, so that what was told does not change under its reader.
-func clone(f *ocsf.Finding) *ocsf.Finding {
-	c := *f
-	c.Entities, c.Evidence = slices.Clone(f.Entities), slices.Clone(f.Evidence)
-	return &c
 }
 
 // complete checks that a restored state holds everything the detector writes into.

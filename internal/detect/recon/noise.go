@@ -114,11 +114,17 @@ func (ts *tenantState) closeNoise(d *Detector, at int64, emit detect.Emit) {
 }
 
 func (ts *tenantState) emitNoise(d *Detector, emit detect.Emit) {
-	n := ts.noise
-	if n.Probes < noiseLeast || n.Probes == n.Emitted {
-		return
+	if n := ts.noise; n.untold() {
+		n.Emitted = n.Probes
+		emit(ts.noiseFinding(d))
 	}
-	n.Emitted = n.Probes
+}
+
+// untold reports whether there is something to say that was not said.
+func (n *noise) untold() bool { return n.Probes >= noiseLeast && n.Probes != n.Emitted }
+
+func (ts *tenantState) noiseFinding(d *Detector) *ocsf.Finding {
+	n := ts.noise
 	f := &ocsf.Finding{Tenant: ts.id, Layer: n.Evidence[0].Layer, Detector: "recon", Rule: "recon/internet-noise", Technique: "T1595",
 		Severity: ocsf.SeverityInformational, Confidence: 60, Outcome: ocsf.OutcomeAttempted, Snapshot: d.model.Version}
 	f.Identify(time.Unix(n.Day*86400, 0).UTC())
@@ -126,7 +132,8 @@ func (ts *tenantState) emitNoise(d *Detector, emit detect.Emit) {
 		f.AddEvidence(e)
 	}
 	f.Time, f.End, f.Count = time.Unix(0, n.First).UTC(), time.Unix(0, n.Last).UTC(), n.Probes
-	slices.SortFunc(n.Services, func(a, b serviceCount) int {
+	services := slices.Clone(n.Services)
+	slices.SortFunc(services, func(a, b serviceCount) int {
 		return cmp.Or(cmp.Compare(b.Hosts, a.Hosts), cmp.Compare(a.Service.Proto, b.Service.Proto), cmp.Compare(a.Service.Port, b.Service.Port))
 	})
 	loud := slices.Clone(n.Busiest)
@@ -140,7 +147,7 @@ func (ts *tenantState) emitNoise(d *Detector, emit detect.Emit) {
 		f.AddEntity(ocsf.EntityIP, a.String(), ocsf.RoleTarget)
 	}
 	var asked []string
-	for _, s := range n.Services[:min(5, len(n.Services))] {
+	for _, s := range services[:min(5, len(services))] {
 		asked = append(asked, s.Service.String())
 	}
 	count := plural(len(n.sources), "source")
@@ -150,5 +157,5 @@ func (ts *tenantState) emitNoise(d *Detector, emit detect.Emit) {
 	f.Title = "Scanning from the Internet: " + count
 	f.Reason = fmt.Sprintf("%s of the Internet made %d contacts that nobody answered on this UTC day; most asked for: %s. No declared partner is among them.",
 		count, n.Probes, strings.Join(asked, ", "))
-	emit(f)
+	return f
 }

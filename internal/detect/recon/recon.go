@@ -48,6 +48,7 @@ type Detector struct {
 	seen      sightings
 	nextClose int64 // no episode ends before
 	nextPurge int64
+	pending   uint64 // may have changed what Conclude says
 }
 
 // tenantState is what is remembered of one tenant.
@@ -110,6 +111,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	switch class := ts.classify(e, c.src); class {
 	case internet:
 		if c.answer != answered && !again {
+			d.pending++
 			ts.internetProbe(d, e, &c, emit)
 		}
 	case ignored:
@@ -150,6 +152,36 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		}
 	}
 }
+
+// Conclude says of every open episode that was said before, and of the day's noise, what closing it would say.
+func (d *Detector) Conclude(emit detect.Emit) {
+	for _, id := range sortedKeys(d.tenants) {
+		ts := d.tenants[id]
+		keys := make([]sourceKey, 0, len(ts.active))
+		for k := range ts.active {
+			keys = append(keys, k)
+		}
+		slices.SortFunc(keys, sourceKey.compare)
+		for _, k := range keys {
+			s := *ts.active[k]
+			for a, ep := range s.Episodes {
+				if ep == nil || ep.Emitted == 0 {
+					continue
+				}
+				if ep.Dirty {
+					emit(d.finding(ts, &s, a))
+				}
+				s.Slow = slow{} // as closing the first does, before the second is closed
+			}
+		}
+		if n := ts.noise; n != nil && n.untold() {
+			emit(ts.noiseFinding(d))
+		}
+	}
+}
+
+// Pending counts what was learned of sources that something was said of, and the day's noise.
+func (d *Detector) Pending() uint64 { return d.pending }
 
 // closeEpisodes closes what ended, and learns when the next one can end.
 func (d *Detector) closeEpisodes(ts *tenantState, at int64, emit detect.Emit) {

@@ -155,6 +155,9 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 
 // success moves the walks towards benign on first contacts.
 func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, freshPair bool) {
+	if s.fired() {
+		d.pending++
+	}
 	a := unapproved
 	if d.approval(s, e, c) != nil {
 		a = approved
@@ -180,6 +183,9 @@ func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, f
 
 // failure counts a pair that failed for the first time in the episode.
 func (d *Detector) failure(s *source, ep *episode, a int, e *ocsf.Event, c *contact) {
+	if s.fired() {
+		d.pending++
+	}
 	svc := service{Proto: c.proto, Port: c.port, Outside: s.Class == internal && outsideOf(d, e, c.dst)}
 	flag := uint64(flagFailed0) << a
 	host, freshHost := s.Known.put(c.hostHash(), c.time)
@@ -224,6 +230,9 @@ func outsideOf(d *Detector, e *ocsf.Event, a netip.Addr) bool { return d.tenant(
 // retry counts a pair that failed again. Tries that keep coming at a distance are a habit; the first of them
 // hold the episode open, a habit does not.
 func (d *Detector) retry(ts *tenantState, s *source, a int, e *ocsf.Event, c *contact, pair *uint64, emit detect.Emit) {
+	if s.fired() {
+		d.pending++
+	}
 	ep := s.Episodes[a]
 	if ep == nil {
 		return
@@ -245,6 +254,9 @@ func (d *Detector) retry(ts *tenantState, s *source, a int, e *ocsf.Event, c *co
 
 // retract takes back a failure: another sensor saw that the same flow was answered.
 func (d *Detector) retract(s *source, c *contact) {
+	if s.fired() {
+		d.pending++
+	}
 	pair := s.Known.find(c.pairHash())
 	if pair == nil || *pair&flagsFailed == 0 {
 		return

@@ -140,6 +140,13 @@ var confidence = map[level]int{levelFew: 40, levelBorderline: 70, levelClear: 90
 // and the episode's start, so that each saying replaces the one before.
 func (d *Detector) emit(ts *tenantState, s *source, a int, emit detect.Emit) {
 	ep := s.Episodes[a]
+	ep.Emitted, ep.LastEmit, ep.Dirty = ep.Fails, ep.Last, false
+	emit(d.finding(ts, s, a))
+}
+
+// finding says what the episode has found so far.
+func (d *Detector) finding(ts *tenantState, s *source, a int) *ocsf.Finding {
+	ep := s.Episodes[a]
 	first := ep.Evidence[0]
 	src := first.Src.IP.Unmap()
 	f := &ocsf.Finding{Tenant: ts.id, Layer: first.Layer, Detector: "recon", Technique: "T1046",
@@ -172,8 +179,7 @@ func (d *Detector) emit(ts *tenantState, s *source, a int, emit detect.Emit) {
 		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: p.Owner, Reason: p.Reason, Until: p.Until}
 		f.Reason += fmt.Sprintf(" It is approved by %s until %s: %s.", p.Owner, p.Until.UTC().Format(time.RFC3339), p.Reason)
 	}
-	ep.Emitted, ep.LastEmit, ep.Dirty = ep.Fails, ep.Last, false
-	emit(f)
+	return f
 }
 
 func (ep *episode) sortedTargets(n int) []targetCount {

@@ -197,7 +197,7 @@ func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 		}
 	}
 	f.Reason = d.reason(f, s, key, known)
-	emit(f)
+	emit(f.Clone())
 }
 
 func (d *Detector) grade(f *ocsf.Finding, e *ocsf.Event, s sighting, known bool) {
@@ -233,6 +233,9 @@ func (d *Detector) reason(f *ocsf.Finding, s sighting, key string, known bool) s
 
 // Advance does nothing: nothing here depends on the passing of time.
 func (d *Detector) Advance(time.Time, detect.Emit) {}
+
+// Conclude does nothing: what is found is emitted at once.
+func (d *Detector) Conclude(detect.Emit) {}
 
 // Explain says what the detector makes of one event.
 func (d *Detector) Explain(e *ocsf.Event) []string {

@@ -1,0 +1,12 @@
+package remotetool
+
+import (
+	"testing"
+
+	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/detect/detecttest"
+)
+
+func fresh() detect.Detector { return New(detect.Context{Model: detecttest.Model()}) }
+
+func TestItKeepsThePromisesOfADetector(t *testing.T) { detecttest.Promises(t, fresh) }
