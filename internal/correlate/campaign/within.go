@@ -21,7 +21,7 @@ const Elsewhere = "another organisation"
 // declared a trust with it. Spans, dwell time and totals are those of the caller's own tenants. Unparsed records and
 // notes belong to no tenant and are left out. The result is a copy; a scope of everything gets r itself.
 func (r *Result) Within(scope tenant.Scope, m *tenant.Model) *Result {
-	if seesAll(scope) {
+	if SeesAll(scope) {
 		return r
 	}
 	v := newView(scope, m)
@@ -79,7 +79,7 @@ func (r *Result) Within(scope tenant.Scope, m *tenant.Model) *Result {
 // ModelWithin returns what of the declared model a caller with that scope may see: its own tenants, the trusts into
 // them, the partners of those trusts, and the approvals. A scope of everything gets m itself.
 func ModelWithin(scope tenant.Scope, m *tenant.Model) *tenant.Model {
-	if seesAll(scope) {
+	if SeesAll(scope) {
 		return m
 	}
 	v := newView(scope, m)
@@ -110,8 +110,8 @@ func ModelWithin(scope tenant.Scope, m *tenant.Model) *tenant.Model {
 	return out
 }
 
-// seesAll reports whether a scope is tenant.ScopeAll; a scope cannot be asked for a tenant that stands for all.
-func seesAll(s tenant.Scope) bool { return reflect.DeepEqual(s, tenant.ScopeAll()) }
+// SeesAll reports whether a scope is tenant.ScopeAll; a scope cannot be asked for a tenant that stands for all.
+func SeesAll(s tenant.Scope) bool { return reflect.DeepEqual(s, tenant.ScopeAll()) }
 
 func widen(from, to *time.Time, a, b time.Time) {
 	if !a.IsZero() && (from.IsZero() || a.Before(*from)) {

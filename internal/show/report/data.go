@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -93,55 +92,11 @@ func cell(s string) string {
 	return p
 }
 
-// normal returns a copy of the result as JSON promises it: no nil lists, times in UTC, totals counted where the
-// caller left them out. The original is untouched.
+// normal returns a copy of the result as JSON promises it, totals counted where the caller left them out.
 func normal(res *campaign.Result) *campaign.Result {
-	r := *res
-	if r.Schema == "" {
-		r.Schema = campaign.SchemaVersion
-	}
-	r.Campaigns, r.Incidents = each(r.Campaigns), each(r.Incidents)
-	r.Coverage, r.Unparsed, r.Matrix = each(r.Coverage), each(r.Unparsed), each(r.Matrix)
+	r := res.Complete()
 	r.Findings = totals(res)
-	utc(&r.Input.From, &r.Input.To)
-	for i := range r.Campaigns {
-		c := &r.Campaigns[i]
-		c.Tenants, c.Incidents, c.JoinedBy = each(c.Tenants), each(c.Incidents), each(c.JoinedBy)
-		c.Hops, c.Accesses = each(c.Hops), each(c.Accesses)
-		utc(&c.Start, &c.End, &c.Drawn, &c.FirstFoothold.Time, &c.FirstFoothold.From, &c.FirstFoothold.To)
-		for j := range c.Tenants {
-			c.Tenants[j].Findings = each(c.Tenants[j].Findings)
-			utc(&c.Tenants[j].Since)
-		}
-		for j := range c.JoinedBy {
-			c.JoinedBy[j].Tenants = each(c.JoinedBy[j].Tenants)
-		}
-		for j := range c.Hops {
-			c.Hops[j].Evidence = each(c.Hops[j].Evidence)
-			utc(&c.Hops[j].Time)
-		}
-	}
-	for i := range r.Incidents {
-		n := &r.Incidents[i]
-		n.Layers, n.Techniques, n.Findings = each(n.Layers), each(n.Techniques), each(n.Findings)
-		utc(&n.Start, &n.End)
-		n.Trace = normalTrace(n.Trace)
-	}
-	for i := range r.Coverage {
-		utc(&r.Coverage[i].From, &r.Coverage[i].To)
-	}
-	return &r
-}
-
-// each returns a copy of a list that is never nil.
-func each[T any](list []T) []T {
-	return append(make([]T, 0, len(list)), list...)
-}
-
-func utc(times ...*time.Time) {
-	for _, t := range times {
-		*t = t.UTC()
-	}
+	return r
 }
 
 // totals returns the result's totals, or counts them where the caller left them empty; every severity is named.

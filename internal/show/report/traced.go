@@ -42,22 +42,3 @@ func (p *page) Traced(t *campaign.IncidentTrace) string { return p.names.traced(
 func (p *page) Traces(t *campaign.IncidentTrace) []campaign.IncidentTrace {
 	return append([]campaign.IncidentTrace{*t}, t.Others...)
 }
-
-// normalTrace copies a trace as JSON promises it; nil stays nil.
-func normalTrace(t *campaign.IncidentTrace) *campaign.IncidentTrace {
-	if t == nil {
-		return nil
-	}
-	c := *t
-	c.Hops, c.Findings = each(c.Hops), each(c.Findings)
-	utc(&c.From, &c.To)
-	for i := range c.Hops {
-		c.Hops[i].Evidence = each(c.Hops[i].Evidence)
-		utc(&c.Hops[i].Time)
-	}
-	c.Others = nil
-	for i := range t.Others {
-		c.Others = append(c.Others, *normalTrace(&t.Others[i]))
-	}
-	return &c
-}
