@@ -38,6 +38,8 @@ type Stream struct {
 	Recognise func(name string, head []byte) bool
 	// Read decodes r to its end.
 	Read func(ctx context.Context, name string, r io.Reader, sink Sink) error
+
+	objects []Object // of the stream that Objects returns, so that single ones can be read
 }
 
 // Object is a format whose records are JSON objects. Files of JSON lines, concatenated objects, arrays, and
@@ -49,4 +51,8 @@ type Object struct {
 	Match func(o *JSON) bool
 	// Decode fills the event from the object. The event comes with Fields already flattened and sorted.
 	Decode func(o *JSON, e *ocsf.Event) error
+	// Carries, where set, returns the record of another format that the object carries in a string, and the formats
+	// it may be of. What they make of it takes the place of the event that Decode made. An empty Line: it carries
+	// none. Only Name, Line, Field and Prefix need be filled.
+	Carries func(o *JSON) (Carried, []Stream)
 }

@@ -27,6 +27,7 @@ func Objects(formats []Object) Stream {
 		Read: func(ctx context.Context, _ string, r io.Reader, sink Sink) error {
 			return readObjects(ctx, r, sink, formats)
 		},
+		objects: formats,
 	}
 }
 
@@ -69,13 +70,15 @@ func isWrapper(obj []byte) bool { return wrapper.Match(obj[:min(len(obj), maxWra
 const wrapperText = `"(?:[^"\\]|\\.)*"`
 
 type objectReader struct {
+	ctx     context.Context
 	formats []Object
 	parser  fastjson.Parser
 	sink    Sink
+	nests   []*Nest // one a format, for those whose objects carry other records
 }
 
 func readObjects(ctx context.Context, r io.Reader, sink Sink, formats []Object) error {
-	o := &objectReader{formats: formats, sink: sink}
+	o := &objectReader{ctx: ctx, formats: formats, sink: sink}
 	head, r, err := peek(r)
 	if err == nil && isUTF16(head) {
 		head, r, err = peek(utf8Of(r))
@@ -84,9 +87,45 @@ func readObjects(ctx context.Context, r io.Reader, sink Sink, formats []Object) 
 		return err
 	}
 	if oneALine(head) {
-		return o.lines(ctx, r)
+		err = o.lines(ctx, r)
+	} else {
+		err = o.scan(ctx, r)
 	}
-	return o.scan(ctx, r)
+	if flushErr := o.flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
+// carried takes what an object carries to the formats it may be of; false where it carries nothing.
+func (o *objectReader) carried(i int, obj *JSON, e *ocsf.Event, n int64, raw []byte) bool {
+	c, formats := o.formats[i].Carries(obj)
+	if c.Line == "" {
+		return false
+	}
+	if o.nests == nil {
+		o.nests = make([]*Nest, len(o.formats))
+	}
+	if o.nests[i] == nil {
+		o.nests[i] = NewNest(o.ctx, formats, o.sink)
+	}
+	c.Outer, c.Number, c.Raw = e, n, raw
+	// Add fails with the context alone, and then the reading ends by itself.
+	_ = o.nests[i].Add(c)
+	return true
+}
+
+// flush gives the events of carried records that wait.
+func (o *objectReader) flush() error {
+	for _, n := range o.nests {
+		if n == nil {
+			continue
+		}
+		if err := n.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // peek returns the first bytes of r and a reader of all of it. Where r ends in an error after some bytes, as a gz
@@ -221,7 +260,8 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 		o.sink.Bad(n, err.Error(), raw)
 		return true
 	}
-	for _, f := range o.formats {
+	for i := range o.formats {
+		f := &o.formats[i]
 		if !f.Match(obj) {
 			continue
 		}
@@ -230,7 +270,9 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 			o.sink.Bad(n, f.Name+": "+err.Error(), raw)
 			return true
 		}
-		o.sink.Event(e, n, raw)
+		if f.Carries == nil || !o.carried(i, obj, e, n, raw) {
+			o.sink.Event(e, n, raw)
+		}
 		return true
 	}
 	if holdsList(v) && isWrapper(raw) {
@@ -242,9 +284,11 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 		})
 		return true
 	}
-	o.sink.Bad(n, "JSON of no known source", raw)
+	o.sink.Bad(n, unknownObject, raw)
 	return true
 }
+
+const unknownObject = "JSON of no known source"
 
 // lists are the names of a wrapper's list.
 var lists = []string{"records", "value", "events", "logevents"}
