@@ -6,27 +6,35 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/zeek"
 )
 
 // Formats returns every format that files are recognised as, in the order in which they are asked: those with a
-// mark of their own before those that are told by their look.
+// mark of their own before those that are told by their look. Shippers' envelopes and syslog lines carry records of
+// the same formats in turn.
 func Formats() []decode.Stream {
+	var carried []decode.Stream
+	inner := func() []decode.Stream { return carried }
 	var objects []decode.Object
 	objects = append(objects, zeek.Objects()...)
 	objects = append(objects, windows.Objects()...)
 	objects = append(objects, remotetool.Objects()...)
 	objects = append(objects, entra.Objects()...)
+	objects = append(objects, envelope.Objects(inner, generic.Object())...)
 	objects = append(objects, generic.Object())
+	carried = append(carried, decode.Objects(objects), syslog.Lines(inner))
+	carried = append(carried, vpn.Streams()...)
+	carried = append(carried, remotetool.Streams()...)
+	carried = append(carried, syslog.Files(inner))
 	list := []decode.Stream{zeek.Stream()}
-	list = append(list, decode.Objects(objects))
-	list = append(list, vpn.Streams()...)
-	list = append(list, remotetool.Streams()...)
+	list = append(list, carried...)
 	return append(list, mail.Stream())
 }
 
