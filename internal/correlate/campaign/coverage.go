@@ -1,6 +1,10 @@
 package campaign
 
 import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -88,4 +92,50 @@ func (t *Telemetry) Sees(id tenant.ID, from, to time.Time, layers ...tenant.Laye
 		}
 	}
 	return false
+}
+
+// savedSpan is a cell as a snapshot holds it.
+type savedSpan struct {
+	Tenant   tenant.ID
+	Layer    tenant.Layer
+	From, To time.Time
+	Events   int64
+	Days     map[int64]bool
+}
+
+// Snapshot returns the whole count.
+func (t *Telemetry) Snapshot() ([]byte, error) {
+	out := make([]savedSpan, 0, len(t.cells))
+	for k, s := range t.cells {
+		out = append(out, savedSpan{k.tenant, k.layer, s.from, s.to, s.events, s.days})
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(out); err != nil {
+		return nil, fmt.Errorf("writing the count of telemetry: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// Restore takes what Snapshot returned.
+func (t *Telemetry) Restore(b []byte) error {
+	var in []savedSpan
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&in); err != nil {
+		return fmt.Errorf("reading the count of telemetry: %w", err)
+	}
+	t.cells = make(map[cell]*span, len(in))
+	for _, s := range in {
+		if s.Days == nil {
+			s.Days = map[int64]bool{}
+		}
+		t.cells[cell{s.Tenant, s.Layer}] = &span{s.From, s.To, s.Events, s.Days}
+	}
+	return nil
+}
+
+// Forget drops the days before the time, so that Sees takes them for silent. What was counted stays counted.
+func (t *Telemetry) Forget(before time.Time) {
+	first := before.Unix() / 86400
+	for _, s := range t.cells {
+		maps.DeleteFunc(s.days, func(day int64, _ bool) bool { return day < first })
+	}
 }

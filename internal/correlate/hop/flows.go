@@ -12,8 +12,8 @@ import (
 // Bounds of what a trace walks over. File servers hold SMB connections open all day, so that one counts only where
 // it lasted and carried more than a mounted share does at rest.
 const (
-	MaxFlows   = 1_000_000 // records of remote work kept of all tenants, first come
-	MaxPlaces  = 1_000_000 // addresses, names and hosts kept of all tenants, each
+	MaxFlows   = 1_000_000 // records of remote work kept of all tenants; beyond, the oldest go
+	MaxPlaces  = 1_000_000 // addresses, names and hosts kept of all tenants, each; beyond, those seen longest ago go
 	smbLasting = 60 * time.Second
 	smbPackets = 200
 	sameFlow   = time.Second // records of one connection by several sensors lie no farther apart
@@ -50,14 +50,21 @@ type flow struct {
 // one that crosses a trust is an ordinary session in somebody's own house.
 type flows struct {
 	list   []flow
-	logons map[logonID]int // the logon record that a repeated logon extends
-	seen   map[tenantAddr]struct{}
-	names  map[tenantHost]netip.Addr // a host's address; invalid where it had several
-	hosts  map[tenantHost]struct{}   // hosts that report as a tenant's own
+	logons map[logonID]int      // the logon record that a repeated logon extends
+	seen   map[tenantAddr]int64 // when an address was last seen, seconds since 1970
+	names  map[tenantHost]name
+	hosts  map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
 	heard  map[tenant.ID]*heard
 	words  map[string]string
 	left   int64
+	most   int         // MaxFlows and MaxPlaces, but for tests
 	index  *traceIndex // built by the first Trace after an Add
+}
+
+// name is a host's address; invalid where it had several.
+type name struct {
+	addr netip.Addr
+	last int64 // when it was last told, seconds since 1970
 }
 
 type tenantAddr struct {
@@ -85,11 +92,11 @@ type heard struct {
 }
 
 func newFlows() *flows {
-	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]struct{}{}, names: map[tenantHost]netip.Addr{},
-		hosts: map[tenantHost]struct{}{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}}
+	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]int64{}, names: map[tenantHost]name{},
+		hosts: map[tenantHost]int64{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}, most: MaxFlows}
 }
 
-// FlowsLeft returns how many records of remote work were left out because MaxFlows was reached.
+// FlowsLeft returns how many records of remote work had to go because MaxFlows was reached.
 func (g *Graph) FlowsLeft() int64 { return g.flows.left }
 
 // add takes what an event tells of remote work, of addresses and of names. Events come in event time.
@@ -102,16 +109,16 @@ func (fs *flows) add(e *ocsf.Event) {
 	id := tenant.ID(fs.word(string(e.Tenant)))
 	fs.hear(id, e)
 	if e.Layer == tenant.LayerEndpoint && e.Device != "" {
-		fs.own(id, Short(e.Device))
+		fs.own(id, Short(e.Device), e.Time)
 	}
 	switch {
 	case e.Lease != nil:
 		if e.Lease.Kind == "dhcp" {
-			fs.name(id, e.Lease.Device, e.Lease.Addr)
+			fs.name(id, e.Lease.Device, e.Lease.Addr, e.Time)
 		}
 	case e.Flow != nil && e.Layer == tenant.LayerNetwork:
-		fs.see(id, e.Src.IP, e.Direction == ocsf.DirectionOut || e.Direction == ocsf.DirectionInternal)
-		fs.see(id, e.Dst.IP, e.Direction == ocsf.DirectionIn || e.Direction == ocsf.DirectionInternal)
+		fs.see(id, e.Src.IP, e.Direction == ocsf.DirectionOut || e.Direction == ocsf.DirectionInternal, e.Time)
+		fs.see(id, e.Dst.IP, e.Direction == ocsf.DirectionIn || e.Direction == ocsf.DirectionInternal, e.Time)
 		if kind := worked(e); kind != "" {
 			fs.keep(flow{tenant: id, src: e.Src.IP.Unmap(), dst: e.Dst.IP.Unmap(), sport: e.Src.Port, dport: e.Dst.Port,
 				start: e.Time, end: e.Time.Add(e.Flow.Duration), packets: e.Flow.OrigPkts + e.Flow.RespPkts, kind: kind}, e)
@@ -119,7 +126,7 @@ func (fs *flows) add(e *ocsf.Event) {
 	case e.Class == ocsf.ClassAuthentication && e.Layer == tenant.LayerEndpoint:
 		fs.logon(id, e)
 	case e.Layer == tenant.LayerEndpoint && e.Class == ocsf.ClassNetworkActivity && e.Device != "" && Short(e.Src.Host) == Short(e.Device):
-		fs.name(id, e.Device, e.Src.IP)
+		fs.name(id, e.Device, e.Src.IP, e.Time)
 	}
 }
 
@@ -173,65 +180,84 @@ func (fs *flows) logon(id tenant.ID, e *ocsf.Event) {
 	}
 	k := logonID{tenantHost{f.tenant, f.dstHost}, f.src, f.srcHost, f.user, kind}
 	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
-		fs.list[i].end = e.Time
+		if e.Time.After(fs.list[i].end) {
+			fs.list[i].end, fs.index = e.Time, nil
+		}
 		return
 	}
-	if fs.keep(f, e) {
-		fs.logons[k] = len(fs.list) - 1
-	}
+	fs.keep(f, e)
+	fs.logons[k] = len(fs.list) - 1
 }
 
-func (fs *flows) keep(f flow, e *ocsf.Event) bool {
-	if len(fs.list) >= MaxFlows {
-		fs.left++
-		return false
+func (fs *flows) keep(f flow, e *ocsf.Event) {
+	if len(fs.list) >= fs.most {
+		fs.makeRoom()
 	}
 	f.file, f.record = fs.word(e.Raw.File), e.Raw.Record
 	fs.list, fs.index = append(fs.list, f), nil
-	return true
 }
 
 // hear notes that the tenant sent something in which a session would show.
 func (fs *flows) hear(id tenant.ID, e *ocsf.Event) {
 	h := fs.heard[id]
 	if h == nil {
-		h = &heard{from: e.Time}
+		h = &heard{from: e.Time, to: e.Time}
 		fs.heard[id] = h
 	}
-	h.to = e.Time
+	if e.Time.Before(h.from) {
+		h.from = e.Time
+	}
+	if e.Time.After(h.to) {
+		h.to = e.Time
+	}
 	h.network = h.network || e.Flow != nil
 }
 
 // see notes that a tenant's own sensor saw one of its addresses; private ones count whatever is declared.
-func (fs *flows) see(id tenant.ID, a netip.Addr, own bool) {
-	if !a.IsValid() || (!own && !a.IsPrivate()) || len(fs.seen) >= MaxPlaces {
+func (fs *flows) see(id tenant.ID, a netip.Addr, own bool, at time.Time) {
+	if !a.IsValid() || (!own && !a.IsPrivate()) {
 		return
 	}
-	fs.seen[tenantAddr{id, a.Unmap()}] = struct{}{}
+	k := tenantAddr{id, a.Unmap()}
+	last, known := fs.seen[k]
+	if !known {
+		crowd(fs.seen, fs.most, func(t int64) int64 { return t })
+	}
+	if !known || at.Unix() > last {
+		fs.seen[k] = at.Unix()
+	}
 }
 
 // own notes a host that reports as the tenant's.
-func (fs *flows) own(id tenant.ID, host string) {
-	if _, known := fs.hosts[tenantHost{id, host}]; !known && len(fs.hosts) < MaxPlaces {
-		fs.hosts[tenantHost{id, fs.word(host)}] = struct{}{}
+func (fs *flows) own(id tenant.ID, host string, at time.Time) {
+	k := tenantHost{id, host}
+	last, known := fs.hosts[k]
+	if !known {
+		crowd(fs.hosts, fs.most, func(t int64) int64 { return t })
+		k.host, fs.index = fs.word(host), nil
+	}
+	if !known || at.Unix() > last {
+		fs.hosts[k] = at.Unix()
 	}
 }
 
 // name learns a host's address, and forgets it for good where the host had another before.
-func (fs *flows) name(id tenant.ID, host string, a netip.Addr) {
+func (fs *flows) name(id tenant.ID, host string, a netip.Addr, at time.Time) {
 	host = Short(host)
 	if host == "" || host == "-" || !a.IsValid() || a.IsUnspecified() || a.IsLoopback() {
 		return
 	}
 	k := tenantHost{id, host}
-	old, known := fs.names[k]
+	n, known := fs.names[k]
 	switch {
-	case known && old != a.Unmap():
-		fs.names[k] = netip.Addr{}
-	case !known && len(fs.names) < MaxPlaces:
-		fs.names[tenantHost{id, fs.word(host)}] = a.Unmap()
+	case !known:
+		crowd(fs.names, fs.most, func(n name) int64 { return n.last })
+		k.host, n.addr, fs.index = fs.word(host), a.Unmap(), nil
+	case n.addr.IsValid() && n.addr != a.Unmap():
+		n.addr, fs.index = netip.Addr{}, nil
 	}
-	fs.index = nil
+	n.last = max(n.last, at.Unix())
+	fs.names[k] = n
 }
 
 // word returns the one copy that is kept of a string, so that no event's memory is held by a name in it.

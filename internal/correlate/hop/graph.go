@@ -15,13 +15,14 @@ type Graph struct {
 	sessions map[string]*Session
 	running  map[string]*Session // the session that an address, account or instance has open
 	logons   map[string]*Session // tenant, device, account → the session that logged on there last
-	Left     int64               // events whose session was left out because MaxSessions was reached
+	Left     int64               // events of sessions that had to go because MaxSessions was reached
+	most     int                 // MaxSessions, but for tests
 	flows    *flows              // what Trace walks over
 }
 
 // NewGraph returns an empty graph.
 func NewGraph() *Graph {
-	return &Graph{sessions: map[string]*Session{}, running: map[string]*Session{}, logons: map[string]*Session{}, flows: newFlows()}
+	return &Graph{sessions: map[string]*Session{}, running: map[string]*Session{}, logons: map[string]*Session{}, most: MaxSessions, flows: newFlows()}
 }
 
 // Add takes one event, names the session it belongs to in e.Session, and keeps what was done.
@@ -36,10 +37,12 @@ func (g *Graph) Add(e *ocsf.Event) {
 	if e.Time.After(s.End) {
 		s.End = e.Time
 	}
-	s.Layers[e.Layer] = true
+	if !s.Layers[e.Layer] {
+		s.Layers[tenant.Layer(g.flows.word(string(e.Layer)))] = true
+	}
 	s.learn(e)
 	if a, ok := act(e); ok {
-		s.keep(a)
+		s.keep(a, g.flows.word)
 		if a.Kind == "logon" && a.Got && s.Kind != KindUser {
 			g.logons[logonKey(e.Tenant, e.Device, e.User.Name)] = s
 		}
@@ -57,34 +60,52 @@ func logonKey(t tenant.ID, device, user string) string {
 // learn fills what later records of a session tell of where it came from.
 func (s *Session) learn(e *ocsf.Event) {
 	if s.Origin == "" || s.Origin == "-" {
-		s.Origin = Short(firstOf(e.OwnerHost, e.Src.Host))
+		set(&s.Origin, Short(firstOf(e.OwnerHost, e.Src.Host)))
 	}
 	if !s.Public.IsValid() {
 		s.Public = e.OwnerFrom
 	}
 	if s.User == "" && e.User.Name != "" && e.Partner != "" {
-		s.User = strings.ToLower(e.User.Name)
+		set(&s.User, strings.ToLower(e.User.Name))
 	}
 	if s.Partner == "" {
 		s.Partner, s.Trust = e.Partner, e.Trust
 	}
 }
 
-func (s *Session) keep(a Act) {
+// set gives a field of a session a copy of its own, so that no event's memory is held by it.
+func set(field *string, v string) {
+	if *field != v {
+		*field = strings.Clone(v)
+	}
+}
+
+// keep takes an act in, with words for what is said again and again.
+func (s *Session) keep(a Act, word func(string) string) {
 	if a.Got && (s.Success.IsZero() || a.Time.Before(s.Success)) {
 		s.Success = a.Time
 	}
 	for i := range s.Acts {
 		if s.Acts[i].Kind == a.Kind && s.Acts[i].Target == a.Target && s.Acts[i].Detail == a.Detail {
 			if a.Got && !s.Acts[i].Got {
-				s.Acts[i] = a // refused at first, and then not
+				s.Acts[i] = a.own(s, word) // refused at first, and then not
 			}
 			return
 		}
 	}
 	if len(s.Acts) < MaxActs {
-		s.Acts = append(s.Acts, a)
+		s.Acts = append(s.Acts, a.own(s, word))
 	}
+}
+
+// own returns the act with strings that hold no event's memory.
+func (a Act) own(s *Session, word func(string) string) Act {
+	a.Kind, a.Target, a.User, a.File, a.Layer = word(a.Kind), word(a.Target), word(a.User), word(a.File), tenant.Layer(word(string(a.Layer)))
+	a.Detail = strings.Clone(a.Detail)
+	if a.Session == s.ID {
+		a.Session = s.ID
+	}
+	return a
 }
 
 // session finds or opens the session of an event; nil where it belongs to none that matters here.
@@ -96,12 +117,14 @@ func (g *Graph) session(e *ocsf.Event) *Session {
 		}
 		s := g.open(e.Session, KindVPN, e)
 		if s != nil && e.Lease != nil {
-			s.Addr, s.Public, s.User = e.Lease.Addr, e.Lease.Public, strings.ToLower(e.Lease.Holder.Name)
+			s.Addr, s.Public = e.Lease.Addr, e.Lease.Public
+			set(&s.User, strings.ToLower(e.Lease.Holder.Name))
 			if e.Lease.Device != "" {
-				s.Origin = Short(e.Lease.Device)
+				set(&s.Origin, Short(e.Lease.Device))
 			}
 		} else if s != nil && s.User == "" {
-			s.Addr, s.User = e.Src.IP, strings.ToLower(e.Owner.Name)
+			s.Addr = e.Src.IP
+			set(&s.User, strings.ToLower(e.Owner.Name))
 		}
 		return s
 	case e.Remote != nil && e.Remote.Tool != "":
@@ -133,12 +156,13 @@ func (g *Graph) remote(e *ocsf.Event) *Session {
 	if s == nil {
 		return nil
 	}
-	s.Tool, s.Out = r.Tool, e.Direction == ocsf.DirectionOut
+	set(&s.Tool, r.Tool)
+	s.Out = e.Direction == ocsf.DirectionOut
 	if r.Instance != "" {
-		s.Instance = strings.ToLower(r.Instance)
+		set(&s.Instance, strings.ToLower(r.Instance))
 	}
 	if r.Operator != "" {
-		s.User = strings.ToLower(r.Operator)
+		set(&s.User, strings.ToLower(r.Operator))
 	}
 	if e.Src.IP.IsValid() {
 		s.Addr = e.Src.IP
@@ -156,7 +180,9 @@ func (g *Graph) cloud(e *ocsf.Event) *Session {
 	}
 	s := g.run(fmt.Sprintf("cloud\x00%s\x00%s\x00%s", e.Tenant, who, e.Src.IP), KindCloud, e)
 	if s != nil {
-		s.User, s.Addr, s.Public, s.App = who, e.Src.IP, e.Src.IP, strings.ToLower(e.Cloud.AppID)
+		s.Addr, s.Public = e.Src.IP, e.Src.IP
+		set(&s.User, who)
+		set(&s.App, strings.ToLower(e.Cloud.AppID))
 	}
 	return s
 }
@@ -178,13 +204,13 @@ func (g *Graph) open(id string, kind Kind, e *ocsf.Event) *Session {
 	if s := g.sessions[id]; s != nil {
 		return s
 	}
-	if len(g.sessions) >= MaxSessions {
-		g.Left++
-		return nil
+	if len(g.sessions) >= g.most {
+		g.makeRoom()
 	}
-	s := &Session{ID: id, Kind: kind, Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Start: e.Time, End: e.Time,
-		Layers: map[tenant.Layer]bool{}, Opened: ocsf.Evidence{File: e.Raw.File, Record: e.Raw.Record}}
-	g.sessions[id] = s
+	w := g.flows.word
+	s := &Session{ID: strings.Clone(id), Kind: kind, Tenant: tenant.ID(w(string(e.Tenant))), Trust: tenant.TrustID(w(string(e.Trust))), Partner: tenant.PartnerID(w(string(e.Partner))),
+		Start: e.Time, End: e.Time, Layers: map[tenant.Layer]bool{}, Opened: ocsf.Evidence{File: w(e.Raw.File), Record: e.Raw.Record}}
+	g.sessions[s.ID] = s
 	return s
 }
 

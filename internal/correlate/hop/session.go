@@ -4,7 +4,7 @@
 //
 // In: attributed events in event time. Out: sessions with their acts, and links from a session to the partner's
 // host that it came from. A session is kept only where it came through a partner, by a remote tool, or as a cloud
-// sign-in; memory is bounded by MaxSessions, beyond which new ones are counted and left out.
+// sign-in; memory is bounded by MaxSessions, beyond which the oldest go and are counted.
 package hop
 
 import (

@@ -256,17 +256,23 @@ func TestActThatWasRefusedFirstGotSomethingThen(t *testing.T) {
 	}
 }
 
-func TestSessionsLeftOutAreCounted(t *testing.T) {
-	g := graph(came(0, from("203.0.113.5")))
-	for i := range MaxSessions - 1 {
-		g.sessions[strconv.Itoa(i)] = nil
+func TestWhereThereIsNoRoomTheOldestSessionsGoAndAreCounted(t *testing.T) {
+	g := NewGraph()
+	g.most = 32
+	for i := range 32 {
+		g.Add(came(time.Duration(i)*time.Second, from(fmt.Sprintf("203.0.113.%d", i))))
 	}
-	old, fresh := came(time.Minute, from("203.0.113.5")), came(time.Minute, from("203.0.113.6"))
-	g.Add(old)
+	g.Add(came(40*time.Second, from("203.0.113.1"))) // the second was seen again
+	fresh := came(time.Minute, from("198.51.100.9"))
 	g.Add(fresh)
-	g.Add(came(2*time.Minute, lease("vpn-1", true)))
-	if g.Left != 2 || old.Session == "" || fresh.Session != "" || len(g.sessions) != MaxSessions {
-		t.Errorf("%d left out, %d kept; the known session is %q, the new one %q", g.Left, len(g.sessions), old.Session, fresh.Session)
+	if g.Left != 3 || len(g.sessions) != 30 || fresh.Session == "" {
+		t.Fatalf("%d went, %d are kept, the new one is %q", g.Left, len(g.sessions), fresh.Session)
+	}
+	for i := range 5 {
+		_, open := g.running[fmt.Sprintf("source\x00client\x00203.0.113.%d", i)]
+		if want := i == 1 || i == 4; open != want {
+			t.Errorf("203.0.113.%d is kept: %v", i, open)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (ix *traceIndex) host(id tenant.ID, host string) Place {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return ix.place(id, a)
 	}
-	if a := ix.flows.names[tenantHost{id, host}]; a.IsValid() {
+	if a := ix.flows.names[tenantHost{id, host}].addr; a.IsValid() {
 		return ix.place(id, a)
 	}
 	return Place{Tenant: id, Host: host}

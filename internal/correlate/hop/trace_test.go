@@ -224,16 +224,20 @@ func TestTraceIsBounded(t *testing.T) {
 	}
 }
 
-func TestFlowsLeftOutAreCounted(t *testing.T) {
+func TestWhereThereIsNoRoomTheOldestRecordsGoAndAreCounted(t *testing.T) {
 	m := traceModel()
-	g := graphOf(m, everybody())
-	g.flows.list = make([]flow, MaxFlows)
-	g.Add(work{tenant: "north", src: "10.1.0.7", dst: "10.1.0.5", from: 10, to: 50, packets: 400}.event(m))
-	if g.FlowsLeft() != 1 || len(g.flows.list) != MaxFlows {
-		t.Errorf("%d left out of %d", g.FlowsLeft(), len(g.flows.list))
+	g := NewGraph()
+	g.flows.most = 32
+	for i := range 33 {
+		g.Add(work{tenant: "north", src: "10.1.0.7", dst: "10.1.0.5", from: float64(i), to: float64(i + 1), packets: 400}.event(m))
 	}
-	g.flows.list = nil
-	if r := g.Trace(m, TracePoint{Tenant: "north", Addr: addr("10.1.0.5"), Time: minute(30)}).Reason; !strings.Contains(r, "1 records of sessions were left out") {
+	if g.FlowsLeft() != 3 || len(g.flows.list) != 30 {
+		t.Errorf("%d went, %d are left", g.FlowsLeft(), len(g.flows.list))
+	}
+	if first := g.flows.list[0].start; !first.Equal(minute(3)) {
+		t.Errorf("the oldest that is left began %s", first)
+	}
+	if r := g.Trace(m, TracePoint{Tenant: "north", Addr: addr("10.1.0.5"), Time: minute(500)}).Reason; !strings.Contains(r, "3 records of sessions were left out") {
 		t.Errorf("the trace does not say so: %s", r)
 	}
 }
