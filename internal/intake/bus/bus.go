@@ -1,6 +1,9 @@
 // Package bus keeps what senders sent until the pipeline is done with it. A batch that Publish returned for is on
 // disk, in order, and is given again after any restart until it is trimmed. The embedded engine is NATS JetStream
 // in this process; a cluster's would stand behind the same interface.
+//
+// On failure: a damaged record is found by its checksum, reported, set aside and passed over, and every other one
+// keeps its place; a full disk stops Publish with ErrFull and nothing else, until there is room again.
 package bus
 
 import (
@@ -56,9 +59,9 @@ type Bus interface {
 	// Publish returns when the batch is on disk (fsync), with its place. It may be called by several goroutines.
 	Publish(ctx context.Context, b *Batch) (seq uint64, err error)
 	// Read gives the messages after a place in order, and waits for more until the context ends, or returns at
-	// the end of what there is where follow is false..
+	// the end of what there is where follow is false.
 	Read(ctx context.Context, after uint64, follow bool, each func(*Message) error) error
-	// Span returns the first and the last place held; first is last+1 where nothing is.
+	// Span returns the first place that is not trimmed and the last one held; first is last+1 where nothing is.
 	Span() (first, last uint64)
 	// Trim lets go of everything up to and including a place.
 	Trim(ctx context.Context, upTo uint64) error
