@@ -39,11 +39,20 @@ func (l *Listener) receive() {
 	buf := make([]byte, l.config.MaxMessage+1)
 	side := make([]byte, sideSize)
 	var lost kernelDrops
-	var warned time.Time
+	var warned, until time.Time
 	for {
+		if l.stopped() { // what the socket holds is still read, as long as it comes without a pause
+			if until.IsZero() {
+				until = time.Now().Add(drainTime)
+			}
+			if time.Now().After(until) {
+				return
+			}
+			_ = l.packet.SetReadDeadline(time.Now().Add(l.config.Gather))
+		}
 		n, sn, _, from, err := l.packet.ReadMsgUDPAddrPort(buf, side)
 		switch {
-		case err != nil && (l.stopped() && errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil):
+		case err != nil && (!until.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil):
 			return
 		case err != nil && n == 0: // an ICMP answer to nobody, say; datagrams go on
 			continue

@@ -118,12 +118,13 @@ func (f *framer) take(p []byte, last bool, emit func(msg []byte, cut bool)) {
 // keepBuffer is how large a buffer an idle connection keeps.
 const keepBuffer = 4 << 10
 
-// end emits what came of a message whose connection is over: a line is whole, a counted message is not.
-func (f *framer) end(emit func(msg []byte, cut bool)) {
+// end emits what came of a message whose connection is over. A line is whole then where its sender closed the
+// connection; a counted message is not.
+func (f *framer) end(closed bool, emit func(msg []byte, cut bool)) {
 	if len(f.held) > 0 {
 		f.state, f.msg, f.held = inLine, append(f.msg, f.held...), nil
 	}
-	if f.state == inCounted {
+	if f.state == inCounted || !closed {
 		f.long = true
 	}
 	if f.state != between {

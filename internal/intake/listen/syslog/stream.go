@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -151,6 +152,7 @@ type connection struct {
 	frames frames
 	begun  time.Time // of the message that is not whole yet; zero: none
 	until  time.Time // of draining; zero: not stopping
+	closed bool      // by the sender
 }
 
 func (c *connection) run() {
@@ -164,7 +166,7 @@ func (c *connection) run() {
 			}
 		}
 		if ended {
-			c.framer.end(c.keep)
+			c.framer.end(c.closed, c.keep)
 		}
 		c.l.submit(c.frames.take())
 		if ended || c.l.ctx.Err() != nil {
@@ -218,6 +220,7 @@ func (c *connection) readUntil(buf []byte, deadline time.Time) error {
 		_ = c.conn.SetReadDeadline(time.Now().Add(c.l.config.Gather))
 	}
 	n, err := c.conn.Read(buf)
+	c.closed = err == io.EOF
 	if n > 0 {
 		c.framer.feed(buf[:n], c.keep)
 		if !c.framer.open() {
