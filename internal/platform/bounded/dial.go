@@ -88,3 +88,15 @@ func (d *Dialer) Reaches(a netip.Addr) bool {
 	}
 	return d.Private || !private
 }
+
+// LimitConn returns a connection from which at most max bytes are read; then it fails with ErrTooLarge. It is for
+// conversations whose answers are short.
+func LimitConn(c net.Conn, max int64) net.Conn { return &limitedConn{c, NewReader(c, max)} }
+
+type limitedConn struct {
+	net.Conn
+	r *Reader
+}
+
+// Read implements net.Conn.
+func (c *limitedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
