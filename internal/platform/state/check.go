@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 
@@ -38,6 +39,11 @@ func (s *Store) checkFile() (err error) {
 	fresh := errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0
 	if err != nil && !fresh {
 		return err
+	}
+	if !fresh {
+		if err := s.checkHeader(); err != nil {
+			return err
+		}
 	}
 	db, err := s.pool(s.path(), 1, false)
 	if err != nil {
@@ -75,6 +81,29 @@ func (s *Store) checkFile() (err error) {
 	}
 	if bad > 0 {
 		return fmt.Errorf("%w: %d rows don't match their checksums", errDamaged, bad)
+	}
+	return nil
+}
+
+// checkHeader looks at what SQLite believes without a check: a file too short to be one is taken for a new one, and
+// one whose version says so (section 1.3.3 of the file format) for read-only, or for one without a log.
+func (s *Store) checkHeader() error {
+	if _, err := os.Stat(s.path() + "-journal"); err == nil {
+		return nil // a crash while the file was made; SQLite rolls it back
+	}
+	f, err := os.Open(s.path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var head [100]byte
+	if _, err := io.ReadFull(f, head[:]); errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: the file ends within its header", errDamaged)
+	} else if err != nil {
+		return err
+	}
+	if head[18] != 2 || head[19] != 2 {
+		return fmt.Errorf("%w: its header says version %d and %d, not 2", errDamaged, head[18], head[19])
 	}
 	return nil
 }
