@@ -28,15 +28,28 @@ const sameStart = 2 * time.Minute
 const grace = time.Second
 
 // Sessions remembers who held which address when, per tenant, as VPN, DHCP, RMM and NAT records tell. Learn may
-// come in any order; Seal sorts, and only then may Holder be asked.
+// come in any order; Holder knows what was learned before the last Seal or Refresh. Seal is for one run over all that
+// there is; Refresh takes in what came since and says whose past it changed.
 type Sessions struct {
 	mu       sync.Mutex
+	fresh    []learned // since the last Seal or Refresh
 	marks    map[holderKey][]mark
 	logons   map[holderKey][]mark // logons of partners' accounts from addresses that are not the tenant's own
 	unplaced map[sourceKey][]mark // records that name a session and no address: its end, or who opened it
-	sealed   map[holderKey][]interval
-	shown    map[holderKey][]interval
-	ends     map[endKey]interval // of sessions that unplaced tells of
+
+	named  map[sourceKey]map[holderKey]bool   // addresses on which a source names a session so
+	placed map[sourceKey]map[holderKey][]mark // ends without an address, where they belong
+	sealed map[holderKey][]interval
+	shown  map[holderKey][]interval
+	ends   map[endKey][]interval // of sessions that unplaced tells of, the lowest address first
+}
+
+// learned is a mark on its way to where it belongs.
+type learned struct {
+	mark
+	on     holderKey
+	source sourceKey // of a record without an address
+	logon  bool
 }
 
 // holderKey names an address. DHCP stands apart from the rest: it tells which device has the address and not who
@@ -63,7 +76,9 @@ type interval struct {
 
 // NewSessions returns an empty store.
 func NewSessions() *Sessions {
-	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}, unplaced: map[sourceKey][]mark{}}
+	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}, unplaced: map[sourceKey][]mark{},
+		named: map[sourceKey]map[holderKey]bool{}, placed: map[sourceKey]map[holderKey][]mark{},
+		sealed: map[holderKey][]interval{}, shown: map[holderKey][]interval{}, ends: map[endKey][]interval{}}
 }
 
 // Learn takes the lease of an event, if it has one. A lease with an id that is neither start nor end is one more
@@ -73,7 +88,7 @@ func (s *Sessions) Learn(e *ocsf.Event) {
 	if e.Lease == nil {
 		return
 	}
-	m := mark{at: e.Time, id: e.ID, lease: *e.Lease}
+	m := learned{mark: mark{at: e.Time.UTC(), id: e.ID, lease: own(*e.Lease)}}
 	l := &m.lease
 	if l.End && e.Flow != nil {
 		m.lasted = max(e.Flow.Duration, 0)
@@ -83,12 +98,20 @@ func (s *Sessions) Learn(e *ocsf.Event) {
 	switch {
 	case located(l) && (l.Start || l.End || l.ID != ""):
 		l.Start = l.Start || !l.End
-		k := holderKey{e.Tenant, l.Addr.Unmap(), l.Kind == "dhcp"}
-		s.marks[k] = append(s.marks[k], m)
+		m.on = holderKey{tenant.ID(strings.Clone(string(e.Tenant))), l.Addr.Unmap(), l.Kind == "dhcp"}
+		s.fresh = append(s.fresh, m)
 	case !located(l) && l.ID != "" && !l.Start:
-		k := sourceKey{e.Tenant, l.ID}
-		s.unplaced[k] = append(s.unplaced[k], m)
+		m.source = sourceKey{tenant.ID(strings.Clone(string(e.Tenant))), l.ID}
+		s.fresh = append(s.fresh, m)
 	}
+}
+
+// own returns a lease whose strings hold no event's memory.
+func own(l ocsf.Lease) ocsf.Lease {
+	for _, s := range [...]*string{&l.Kind, &l.ID, &l.Holder.Name, &l.Holder.Domain, &l.Holder.UID, &l.Device} {
+		*s = strings.Clone(*s)
+	}
+	return l
 }
 
 // Around is how long before its first and after its last logon an address is believed to be held by who logged
@@ -98,39 +121,11 @@ const Around = 30 * time.Minute
 // LearnLogon takes a logon of a partner's account from an address outside the tenant's own networks: where no
 // gateway's log names the holder of a pool address, who logs on from it does.
 func (s *Sessions) LearnLogon(e *ocsf.Event) {
-	k := holderKey{tenant: e.Tenant, addr: e.Src.IP.Unmap()}
+	m := learned{logon: true, on: holderKey{tenant: tenant.ID(strings.Clone(string(e.Tenant))), addr: e.Src.IP.Unmap()},
+		mark: mark{at: e.Time.UTC(), id: e.ID, lease: own(ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host})}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.logons[k] = append(s.logons[k], mark{at: e.Time, id: e.ID, lease: ocsf.Lease{Kind: "logon", Addr: e.Src.IP, Holder: e.User, Device: e.Src.Host}})
-}
-
-// Seal turns what was learned into intervals that do not overlap. A session ends at its end record, at the next
-// session on the same address, or after MaxSession. The order of learning does not matter.
-func (s *Sessions) Seal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shown = make(map[holderKey][]interval, len(s.logons))
-	for k, marks := range s.logons {
-		s.shown[k] = spans(marks)
-	}
-	s.sealed = make(map[holderKey][]interval, len(s.marks))
-	s.ends = map[endKey]interval{}
-	placed, openers := s.place(), s.openers()
-	for k, marks := range s.marks {
-		list := sessions(k, append(slices.Clip(marks), placed[k]...))
-		for i := range list {
-			x := &list[i]
-			named := sourceKey{k.tenant, x.source}
-			if s.unplaced[named] == nil || k.dhcp {
-				continue
-			}
-			x.openedBy(openers[named])
-			if x.ended {
-				s.keepEnd(named, *x)
-			}
-		}
-		s.sealed[k] = list
-	}
+	s.fresh = append(s.fresh, m)
 }
 
 // spans joins the logons of one account from one address. An address has one holder at a time: the next
@@ -315,11 +310,12 @@ func (s *Sessions) Holder(id tenant.ID, addr netip.Addr, at time.Time) (ocsf.Lea
 // session returns the lease of the session that a lease record itself tells of, and completes the record.
 func (s *Sessions) session(id tenant.ID, l *ocsf.Lease, at time.Time) (ocsf.Lease, bool) {
 	if !located(l) {
-		x, ok := s.ends[endKey{sourceKey{id, l.ID}, at.UnixNano()}]
-		if ok = ok && l.End; ok {
-			x.complete(l)
+		list := s.ends[endKey{sourceKey{id, l.ID}, at.UnixNano()}]
+		if len(list) == 0 || !l.End {
+			return ocsf.Lease{}, false
 		}
-		return x.lease, ok
+		list[0].complete(l)
+		return list[0].lease, true
 	}
 	list := s.sealed[holderKey{id, l.Addr.Unmap(), l.Kind == "dhcp"}]
 	// At the moment in which one session follows another the record may be of either, and a late end is of the one before.

@@ -258,8 +258,8 @@ func TestRecordsThatTellNothingAreNotLearned(t *testing.T) {
 	for _, l := range []*ocsf.Lease{nil, {Start: true}, {Start: true, Addr: netip.IPv4Unspecified()}, {Addr: ip(pool)}} {
 		s.Learn(&ocsf.Event{Tenant: "acme", Time: day(1), Lease: l})
 	}
-	if len(s.marks) != 0 {
-		t.Errorf("%v", s.marks)
+	if len(s.fresh) != 0 {
+		t.Errorf("%v", s.fresh)
 	}
 	if _, ok := s.Holder("acme", ip(pool), day(1)); ok {
 		t.Error("a store that was not sealed answers")

@@ -45,31 +45,25 @@ type placing struct {
 
 // place gives every end record without an address to the session that it ends: of those that its source names so
 // and that are open then, the one that began when the record says, else the last.
-func (s *Sessions) place() map[holderKey][]mark {
-	steps := map[sourceKey][]step{}
-	for k, list := range s.unplaced {
-		for _, m := range list {
-			if m.lease.End {
-				steps[k] = append(steps[k], step{mark: m})
-			}
+func (s *Sessions) place(k sourceKey, starts map[holderKey][]mark) map[holderKey][]mark {
+	var steps []step
+	for _, m := range s.unplaced[k] {
+		if m.lease.End {
+			steps = append(steps, step{mark: m})
 		}
 	}
 	if len(steps) == 0 {
 		return nil
 	}
-	p := placing{marks: s.marks, starts: map[holderKey][]mark{}, placed: map[holderKey][]mark{}}
-	for on, list := range s.marks {
-		slices.SortFunc(list, mark.compare)
-		for _, m := range list {
-			k := sourceKey{on.tenant, m.lease.ID}
-			if steps[k] != nil && !on.dhcp {
-				steps[k] = append(steps[k], step{m, on})
+	p := placing{marks: s.marks, starts: starts, placed: map[holderKey][]mark{}}
+	for on := range s.named[k] {
+		for _, m := range s.marks[on] {
+			if m.lease.ID == k.id {
+				steps = append(steps, step{m, on})
 			}
 		}
 	}
-	for k, list := range steps {
-		p.pair(k.id, list)
-	}
+	p.pair(k.id, steps)
 	return p.placed
 }
 
@@ -153,16 +147,14 @@ func (p *placing) taken(id string, b waiting, at time.Time) bool {
 }
 
 // openers sorts the records that say by which account a session was opened.
-func (s *Sessions) openers() map[sourceKey][]mark {
-	out := map[sourceKey][]mark{}
-	for k, list := range s.unplaced {
-		for _, m := range list {
-			if !m.lease.End && m.lease.Holder.Name != "" {
-				out[k] = append(out[k], m)
-			}
+func (s *Sessions) openers(k sourceKey) []mark {
+	var out []mark
+	for _, m := range s.unplaced[k] {
+		if !m.lease.End && m.lease.Holder.Name != "" {
+			out = append(out, m)
 		}
-		slices.SortFunc(out[k], mark.compare)
 	}
+	slices.SortFunc(out, mark.compare)
 	return out
 }
 
@@ -176,11 +168,20 @@ func (x *interval) openedBy(logons []mark) {
 }
 
 // keepEnd remembers a session by its end, for records that tell of it without an address; of two that a source
-// names alike and that end at once, the one with the lower address.
+// names alike and that end at once, the one with the lower address is answered.
 func (s *Sessions) keepEnd(k sourceKey, x interval) {
 	e := endKey{k, x.to.UnixNano()}
-	if old, ok := s.ends[e]; !ok || x.lease.Addr.Less(old.lease.Addr) {
-		s.ends[e] = x
+	list := s.ends[e]
+	i, _ := slices.BinarySearchFunc(list, x, func(a, b interval) int { return a.lease.Addr.Compare(b.lease.Addr) })
+	s.ends[e] = slices.Insert(list, i, x)
+}
+
+// dropEnd takes back what keepEnd remembered.
+func (s *Sessions) dropEnd(k sourceKey, x interval) {
+	e := endKey{k, x.to.UnixNano()}
+	list := slices.DeleteFunc(s.ends[e], func(o interval) bool { return o.lease.Addr == x.lease.Addr })
+	if s.ends[e] = list; len(list) == 0 {
+		delete(s.ends, e)
 	}
 }
 
