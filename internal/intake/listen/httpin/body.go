@@ -22,7 +22,7 @@ import (
 // A body that grows by more than maxRatio, once ratioFrom is reached, is a bomb: logs reach 60.
 const (
 	maxRatio   = 200
-	ratioFrom  = 2 << 20
+	ratioFrom  = 1 << 20
 	zstdWindow = 8 << 20 // RFC 8878 3.1.1.1.2: what every decoder should support, and no more
 )
 

@@ -48,8 +48,11 @@ func reaches(pattern, field []string, below bool) bool {
 		return true
 	}
 	if pattern[0] == "**" {
-		for i := 0; i <= len(field); i++ {
-			if reaches(pattern[1:], field[i:], below) && (below || i < len(field) || len(pattern) == 1) {
+		if len(pattern) == 1 {
+			return true
+		}
+		for i := range field { // what lies below the field is not known here
+			if reaches(pattern[1:], field[i:], below) {
 				return true
 			}
 		}
