@@ -41,6 +41,14 @@ func (g *Engine) Process(e *ocsf.Event) {
 	}
 }
 
+// Feed is Process for an event whose time can't be right, such as one from the future: it moves no clock and closes
+// no window.
+func (g *Engine) Feed(e *ocsf.Event) {
+	for _, d := range g.detectors {
+		d.Process(e, g.keep)
+	}
+}
+
 // ProcessLate gives an event that came after its time to the detectors that keep no order; the others, and every
 // baseline, never see it.
 func (g *Engine) ProcessLate(e *ocsf.Event) {
