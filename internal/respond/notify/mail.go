@@ -96,6 +96,7 @@ func (m *Mail) send(ctx context.Context, text []byte) (err error) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what is being waited for
 	defer stop()
+	conn = bounded.LimitConn(conn, 256<<10)
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if m.roots != nil {
 		conf = m.roots.Clone()
@@ -104,7 +105,7 @@ func (m *Mail) send(ctx context.Context, text []byte) (err error) {
 	if m.TLS == TLS {
 		conn = tls.Client(conn, conf)
 	}
-	c, err := smtp.NewClient(bounded.LimitConn(conn, 256<<10), m.Host)
+	c, err := smtp.NewClient(conn, m.Host)
 	if err != nil {
 		return err
 	}
