@@ -205,37 +205,34 @@ func headOf(name string, data []byte) (head []byte, done bool) {
 	return data[:end:end], false
 }
 
-// frames makes frames of whole lines and moves the place behind them.
-func (f *file) frames(b *listen.Binding, data []byte, cut bool, now time.Time) []bus.Frame {
-	var out []bus.Frame
-	for len(data) > 0 {
-		end, records := 0, 0
-		for records < bus.MaxRecords && end < len(data) {
-			i := bytes.IndexByte(data[end:], '\n')
-			if i < 0 {
-				i = len(data) - end - 1
-			}
-			end += i + 1
-			records++
+// batch returns where the first lines that one frame may hold end, and how many they are.
+func batch(data []byte) (end, records int) {
+	for records < bus.MaxRecords && end < len(data) {
+		i := bytes.IndexByte(data[end:], '\n')
+		if i < 0 {
+			i = len(data) - end - 1
 		}
-		frame := bus.Frame{
-			Sensor: b.Sensor, Tenant: b.Tenant, Layer: b.Layer, Authenticated: true, Received: now, Name: f.name,
-			First: f.place.Lines + 1, Key: f.place.Key, Data: bytes.Clone(data[:end]), Records: records,
-		}
-		if f.place.Lines > 0 && len(f.head) > 0 {
-			frame.Head = f.head
-		} else if f.place.Lines == 0 && f.place.Offset == 0 { // the parts behind this one
-			f.head, f.headDone = headOf(f.name, bytes.Clone(data[:min(end, maxHead)]))
-		} else if len(f.head) > 0 { // begun at the end
-			frame.Head = f.head
-		}
-		if cut {
-			frame.Data = append(frame.Data, CutMark+"\n"...)
-			f.skipping = true
-		}
-		f.place.Offset += int64(end)
-		f.place.Lines += int64(records)
-		out, data = append(out, frame), data[end:]
+		end += i + 1
+		records++
 	}
-	return out
+	return end, records
+}
+
+// frame makes a frame of lines and moves the place behind them.
+func (f *file) frame(b *listen.Binding, data []byte, records int, cut bool, now time.Time) bus.Frame {
+	x := bus.Frame{
+		Sensor: b.Sensor, Tenant: b.Tenant, Layer: b.Layer, Authenticated: b.Authenticated, Received: now, Name: f.name,
+		First: f.place.Lines + 1, Key: f.place.Key, Data: bytes.Clone(data), Records: records,
+	}
+	if f.place.Offset == 0 { // it begins with the header, and the parts behind it need that
+		f.head, f.headDone = headOf(f.name, x.Data[:min(len(data), maxHead)])
+	} else if len(f.head) > 0 {
+		x.Head = f.head
+	}
+	if cut {
+		x.Data, f.skipping = append(x.Data, CutMark+"\n"...), true
+	}
+	f.place.Offset += int64(len(data))
+	f.place.Lines += int64(records)
+	return x
 }

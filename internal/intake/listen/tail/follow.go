@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
@@ -128,11 +127,12 @@ func (s *set) moved(paths map[identity]string, infos map[string]fs.FileInfo, now
 		if path := paths[f.id]; path != "" {
 			f.path = path
 			s.files[path] = f
-			s.places[path] = f.place
+			s.rename(f)
 			continue
 		}
 		if path := sibling(f.path, f.id); path != "" {
 			f.path = path
+			s.rename(f)
 		} else if f.fd == nil {
 			continue // removed: there is nothing left to read
 		}
@@ -187,7 +187,7 @@ func (s *set) meet(list []found, paths map[identity]string, now time.Time) {
 	for _, f := range fresh {
 		if place, ok := left[f.id]; ok && s.resume(f, place) {
 			delete(left, f.id)
-			s.places[f.path] = f.place
+			s.rename(f)
 			continue
 		}
 		if s.source.FromEnd && !s.began {
@@ -231,7 +231,9 @@ func (s *set) skip(f *file) {
 	if err != nil {
 		s.t.config.Log.Warn("looking for the end of a file; it is read from its beginning", "path", f.path, "error", err)
 		f.anew()
+		return
 	}
+	s.begun[f.path], f.saved = f.place, true // else a restart would skip what comes until then
 }
 
 // goOn reads the rest of a file that no pattern names any more.
@@ -240,7 +242,15 @@ func (s *set) goOn(path string, id identity, name string, place Place, now time.
 	if f.name = name; s.resume(f, place) {
 		f.retired, f.grew = true, now
 		s.retired = append(s.retired, f)
+		s.rename(f)
 		s.t.count.rotated.Add(1)
+	}
+}
+
+// rename remembers the place under the file's name of now, before what took its old name overwrites that.
+func (s *set) rename(f *file) {
+	if f.saved {
+		s.begun[f.path] = f.place
 	}
 }
 
@@ -357,27 +367,64 @@ func (s *set) lines(ctx context.Context, f *file, now time.Time) error {
 		}
 		if !f.saved { // its key must outlive us before anything bears it
 			s.begun[f.path], f.saved = f.place, true
-			if f.place.Offset > 0 && f.place.Lines == 0 {
-				s.begun[f.path] = Place{Device: f.id.device, Inode: f.id.inode, Sum: f.place.Sum, SumBytes: f.place.SumBytes, Key: f.place.Key, Offset: before}
-			}
 		}
 		if cut {
 			s.t.count.cut.Add(1)
 		}
 		f.grew = now
-		for _, frame := range f.frames(&s.source.Binding, data, cut, now) {
-			if s.records+frame.Records > bus.MaxRecords || s.bytes+len(frame.Data) > bus.MaxBytes {
+		for len(data) > 0 {
+			end, records := batch(data)
+			if s.records+records > bus.MaxRecords || s.bytes+end > bus.MaxBytes {
 				if err := s.handOn(ctx); err != nil {
 					return err
 				}
 			}
-			s.pending = append(s.pending, frame)
-			s.records += frame.Records
-			s.bytes += len(frame.Data)
-			at := f.place
-			at.Offset, at.Lines = frame.First-1, 0
-			s.places[f.path] = placeBehind(f.place, &frame, data)
+			s.pending = append(s.pending, f.frame(&s.source.Binding, data[:end], records, cut, now))
+			s.places[f.path] = f.place
+			s.records += records
+			s.bytes += end
+			data = data[end:]
 		}
 	}
 	return ctx.Err()
+}
+
+// handOn gives what was read to the bus, and remembers it only then.
+func (s *set) handOn(ctx context.Context) error {
+	if len(s.begun) > 0 {
+		if err := s.save(ctx, s.begun); err != nil {
+			return err
+		}
+		clear(s.begun)
+	}
+	if len(s.pending) > 0 {
+		if err := s.t.submit(ctx, s.pending); err != nil {
+			return err
+		}
+		s.t.count.lines.Add(int64(s.records))
+		s.t.count.bytes.Add(int64(s.bytes))
+		s.pending, s.records, s.bytes = nil, 0, 0
+	}
+	if len(s.places) == 0 {
+		return nil
+	}
+	if err := s.save(ctx, s.places); err != nil {
+		return err
+	}
+	clear(s.places)
+	return nil
+}
+
+// save tries until the places are remembered: going on without would repeat lines after a crash.
+func (s *set) save(ctx context.Context, places map[string]Place) error {
+	for {
+		err := s.t.config.Offsets.Save(s.source.Binding.Sensor, maps.Clone(places))
+		if err == nil {
+			return nil
+		}
+		s.t.config.Log.Error("remembering how far files were read; it is tried again", "sensor", s.source.Binding.Sensor, "error", err)
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+	}
 }

@@ -78,13 +78,10 @@ type counters struct{ files, lines, bytes, cut, rotated, busy, left atomic.Int64
 
 // Tailer follows files.
 type Tailer struct {
-	config  Config
-	to      listen.Submitter
-	count   counters
-	sets    []*set
-	open    int
-	round   int64
-	started bool
+	config Config
+	to     listen.Submitter
+	count  counters
+	sets   []*set
 }
 
 // New checks the configuration.
@@ -116,7 +113,7 @@ func New(c Config, to listen.Submitter) (*Tailer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tail: the pattern %q of sensor %s: %w", s.Pattern, s.Binding.Sensor, err)
 		}
-		t.sets = append(t.sets, &set{t: t, source: s, pattern: p, files: map[string]*file{}, known: map[identity]*file{}})
+		t.sets = append(t.sets, &set{t: t, source: s, pattern: p, files: map[string]*file{}})
 	}
 	return t, nil
 }
@@ -136,7 +133,7 @@ func (t *Tailer) Run(ctx context.Context) error {
 	}
 	var first error
 	for range t.sets {
-		if err := <-errs; err != nil && !errors.Is(err, context.Canceled) && first == nil {
+		if err := <-errs; err != nil && ctx.Err() == nil && first == nil {
 			first = err
 		}
 	}
