@@ -60,6 +60,7 @@ func table() []route {
 		{"GET", "/status", authz.RoleViewer, "Say how the pipeline does; counters are shown to callers who see every tenant", nil, nil, "Status", false, (*Handler).status},
 		{"GET", "/watch", authz.RoleViewer, "Follow changes as server-sent events: ready, reset, campaign, incident, finding, coverage, level, status", []param{
 			{Name: "only", Type: "string", Says: "these kinds alone, with commas between"},
+			{Name: "brief", Type: "boolean", Says: "send ids in place of objects"},
 			{Name: "after", Type: "string", Says: "as the header Last-Event-ID: the id of the last event that was seen"},
 		}, nil, "Watch", true, (*Handler).watch},
 		{"GET", "/deadletters", authz.RoleAnalyst, "List records that could not be taken in", append([]param{

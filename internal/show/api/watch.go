@@ -43,7 +43,7 @@ func (h *Handler) watch(c *call) error {
 	v := h.sights.of(c.who.Scope)
 	h.sights.hold(v, 1)
 	defer h.sights.hold(v, -1)
-	s := &stream{h: h, v: v, out: http.NewResponseController(c.w), w: c.w, only: only}
+	s := &stream{h: h, v: v, out: http.NewResponseController(c.w), w: c.w, only: only, brief: c.URL.Query().Has("brief")}
 	now, seq := v.watch()
 	if _, err := v.look(ctx, watchRows); err != nil {
 		return err
@@ -123,7 +123,9 @@ type stream struct {
 	out  *http.ResponseController
 	w    http.ResponseWriter
 	only []string
-	buf  bytes.Buffer
+
+	brief bool // ids alone
+	buf   bytes.Buffer
 }
 
 // event adds an event to what is written next.
@@ -175,6 +177,9 @@ func (s *stream) follow(ctx context.Context, c *call, seq uint64) error {
 			}
 			for _, ch := range list {
 				if v := now.find(ch.kind, ch.id); v != nil && slices.Contains(s.only, ch.kind) {
+					if s.brief {
+						v = map[string]string{"id": ch.id}
+					}
 					s.event(ch.kind, ch.seq, v)
 				}
 			}

@@ -265,7 +265,10 @@ func capital(s string) string {
 // read says what the result rests on, in one line.
 func read(res *campaign.Result) string {
 	in := res.Input
-	s := fmt.Sprintf("%s from %s (%s)", count(in.Events, "event", "events"), count(in.Files, "file", "files"), bytesOf(in.Bytes))
+	s := count(in.Events, "event", "events")
+	if in.Files > 0 || in.Bytes > 0 { // a live pipeline reads no files
+		s += fmt.Sprintf(" from %s (%s)", count(in.Files, "file", "files"), bytesOf(in.Bytes))
+	}
 	if n := unread(res); n > 0 {
 		s += ", " + count(n, "record", "records") + " unparsed"
 	}

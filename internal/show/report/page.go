@@ -76,6 +76,10 @@ func HTML(w io.Writer, res *campaign.Result, model *tenant.Model, opt Options) e
 	if err != nil {
 		return err
 	}
+	return p.write(w)
+}
+
+func (p *page) write(w io.Writer) error {
 	var buf bytes.Buffer
 	if err := pageTemplate.Execute(&buf, p); err != nil {
 		return err
@@ -86,6 +90,8 @@ func HTML(w io.Writer, res *campaign.Result, model *tenant.Model, opt Options) e
 // page is everything that the template shows.
 type page struct {
 	Opt        Options
+	Live       *LiveOptions // nil for a report that stands by itself
+	Fragment   bool         // what the page on screen takes in, without style and script
 	Policy     template.HTMLAttr
 	CSS        template.CSS
 	JS         template.JS

@@ -3,17 +3,24 @@
 const $ = (id) => document.getElementById(id);
 document.documentElement.classList.add("on-script");
 
-const data = JSON.parse($("data").textContent);
-const byId = new Map(data.findings.map((f) => [f.id, f]));
-const table = $("rows");
-const rows = table ? [...table.tBodies[0].rows] : [];
-const haystack = rows.map((r) => (r.textContent + " " + r.dataset.text).toLowerCase());
 const panel = $("panel");
 const body = $("panel-body");
 let opener = null;
 
+// What the page holds: read at the beginning, and again where the page is live and takes something in.
+let data, byId, table, rows, haystack, controls;
+
+function take(text) {
+  data = JSON.parse(text);
+  byId = new Map(data.findings.map((f) => [f.id, f]));
+  table = $("rows");
+  rows = table ? [...table.tBodies[0].rows] : [];
+  haystack = rows.map((r) => (r.textContent + " " + r.dataset.text).toLowerCase());
+  controls = { q: $("q"), tenant: $("f-tenant"), layer: $("f-layer"), severity: $("f-severity") };
+}
+take($("data").textContent);
+
 // Filter: all words must be in the row; the state stands in the address, so that a link restores it.
-const controls = { q: $("q"), tenant: $("f-tenant"), layer: $("f-layer"), severity: $("f-severity") };
 
 function shownRows() {
   return rows.filter((r) => !r.hidden);
@@ -214,10 +221,12 @@ document.addEventListener("keydown", (e) => {
 });
 
 // Lane names stay in sight while the hop graph scrolls.
-for (const box of document.querySelectorAll(".hops .scroll")) {
-  const names = box.querySelector(".gutter");
-  box.addEventListener("scroll", () => names.setAttribute("transform", `translate(${box.scrollLeft} 0)`), { passive: true });
+function follows(box) {
+  box.querySelector(".gutter")?.setAttribute("transform", `translate(${box.scrollLeft} 0)`);
 }
+document.addEventListener("scroll", (e) => {
+  if (e.target.matches?.(".hops .scroll")) follows(e.target);
+}, { passive: true, capture: true });
 addEventListener("beforeprint", () => {
   for (const g of document.querySelectorAll(".gutter")) g.removeAttribute("transform");
 });
@@ -230,13 +239,21 @@ document.addEventListener("pointerover", (e) => {
   if (!Number.isNaN(when.getTime())) t.title = when.toLocaleString(undefined, { timeZoneName: "short" });
 });
 
+// The filter's controls are heard at the document, since a live page may take them in later.
+document.addEventListener("input", (e) => {
+  if (e.target.closest?.("#filter")) { filter(); keep(); }
+});
+document.addEventListener("submit", (e) => {
+  if (e.target.id === "filter") e.preventDefault();
+});
+document.addEventListener("click", (e) => {
+  if (e.target.closest?.("#csv")) exportCSV();
+  if (e.target.closest?.("#json")) exportJSON();
+});
+
 addEventListener("hashchange", follow);
 if (table) {
   restore();
   filter();
-  for (const el of Object.values(controls)) el.addEventListener("input", () => { filter(); keep(); });
-  $("filter").addEventListener("submit", (e) => e.preventDefault());
-  $("csv").addEventListener("click", exportCSV);
-  $("json").addEventListener("click", exportJSON);
 }
 follow();
