@@ -94,7 +94,8 @@ func (m *Mail) send(ctx context.Context, text []byte) (err error) {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what is being waited for
+	wire := conn
+	stop := context.AfterFunc(ctx, func() { _ = wire.SetDeadline(time.Unix(1, 0)) }) // ends what is being waited for
 	defer stop()
 	conn = bounded.LimitConn(conn, 256<<10)
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -110,6 +111,9 @@ func (m *Mail) send(ctx context.Context, text []byte) (err error) {
 		return err
 	}
 	defer c.Close()
+	if err := c.Hello(domainOf(m.From)); err != nil {
+		return err
+	}
 	if m.TLS == StartTLS {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
 			return errors.New("the server offers no STARTTLS, and nothing is sent in the clear; use tls, or another server")
@@ -145,6 +149,8 @@ func (m *Mail) send(ctx context.Context, text []byte) (err error) {
 	return nil
 }
 
+func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
 var page = template.Must(template.New("mail").Parse(`<!DOCTYPE html>
 <html><body><h2>{{.Title}}</h2>
 <p>Severity: <b>{{.Severity}}</b></p>
@@ -162,7 +168,6 @@ func (m *Mail) compose(msg *Message) ([]byte, error) {
 		return nil, fmt.Errorf("reading the notification %s: %w", msg.ID, err)
 	}
 	var out bytes.Buffer
-	domain := m.From[strings.LastIndexByte(m.From, '@')+1:]
 	boundary := "bw-" + hash("boundary", msg.ID)
 	subject := oneLine(msg.Subject)
 	if r := []rune(subject); len(r) > 200 {
@@ -173,7 +178,7 @@ func (m *Mail) compose(msg *Message) ([]byte, error) {
 		{"To", "<" + strings.Join(m.To, ">, <") + ">"},
 		{"Subject", mime.QEncoding.Encode("utf-8", subject)},
 		{"Date", msg.Created.UTC().Format(time.RFC1123Z)},
-		{"Message-ID", "<" + hash("mail", msg.ID) + "@" + domain + ">"},
+		{"Message-ID", "<" + hash("mail", msg.ID) + "@" + domainOf(m.From) + ">"},
 		{"X-Breakwater-Notification", oneLine(msg.ID)},
 		{"Auto-Submitted", "auto-generated"}, // RFC 3834: no out-of-office answers
 		{"MIME-Version", "1.0"},

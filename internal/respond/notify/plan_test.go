@@ -383,3 +383,16 @@ func FuzzRecall(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkPlanOf20000FindingsForAllAndForEachOf3(b *testing.B) {
+	r := drawn("c", noon, "acme=succeeded", "nord=attempted")
+	for i := range 20_000 {
+		r.List = append(r.List, &ocsf.Finding{ID: fmt.Sprint(i), Tenant: tenants[i%3], Rule: fmt.Sprint("r", i%50), Severity: ocsf.Severity(2 + i%4), Time: noon, End: noon, Reason: "r"})
+	}
+	p := NewPlanner([]Channel{all("soc"), one("a", "acme")}, Rules{})
+	v := view(r)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p.Plan(v, noon.Add(time.Duration(i)*time.Second))
+	}
+}
