@@ -14,7 +14,7 @@ let lastEvent = null;
 let rate = 0;
 
 function fresh(node) {
-  const at = node.closest?.("tr, li, dd, article, .matrix td") ?? null;
+  const at = node.closest?.("tr, li, dd, .lead, h2, .matrix td, article") ?? null;
   if (!at?.closest("main") || at.closest("#coverage") || node.matches("small")) return; // counters run on all the time
   at.classList.remove("fresh");
   requestAnimationFrame(() => at.classList.add("fresh"));
