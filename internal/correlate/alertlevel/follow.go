@@ -51,12 +51,24 @@ func (b *Book) Follow(r *campaign.Result, m *tenant.Model, lasting time.Duration
 			if e == old {
 				continue
 			}
+		} else if b.endedUnderAnotherName(&e, want) {
+			continue
 		}
 		b.put(e)
 		changed = append(changed, e)
 	}
 	slices.SortFunc(changed, func(a, b Entry) int { return strings.Compare(a.ID, b.ID) })
 	return changed
+}
+
+// endedUnderAnotherName reports whether a person ended what a new entry would raise. A campaign's id comes from its
+// first finding, and changes when an earlier one turns up.
+func (b *Book) endedUnderAnotherName(e *Entry, want map[string]Entry) bool {
+	return slices.ContainsFunc(b.entries, func(old Entry) bool {
+		_, drawn := want[old.ID]
+		return !drawn && old.By == ByCampaign && !old.Ended.IsZero() && old.EndedBy != ByCampaign &&
+			old.Tenant == e.Tenant && old.Partner == e.Partner && rank(old.Level) >= rank(e.Level) && !e.Until.After(old.Until)
+	})
 }
 
 // entryOf returns the entry that a campaign makes for one tenant.

@@ -206,6 +206,12 @@ func TestWhatAPersonEndedStaysEndedUntilThereIsNews(t *testing.T) {
 	if got := levels(&b, at); got != "" {
 		t.Errorf("the same evidence raises it again: %s", got)
 	}
+	earlier := drawn(1, "acme=exposed")
+	earlier.Campaigns[0].ID = "c0"
+	b.Follow(earlier, model(), 0, at)
+	if got := levels(&b, at); got != "" {
+		t.Errorf("the same evidence under another id raises it again: %s", got)
+	}
 	b.Follow(drawn(1, "acme=succeeded"), model(), 0, at)
 	if got := levels(&b, at); got != "acme=heightened" {
 		t.Errorf("a worse outcome: %q", got)
