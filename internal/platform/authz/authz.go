@@ -1,5 +1,10 @@
 // Package authz says who may see and do what: principals with a role and a scope, tokens for senders and programs,
 // passwords for people. Secrets are kept as hashes and are never logged.
+//
+// A bearer token or a password comes in, a Principal goes out. What can't be verified is ErrDenied, without a reason;
+// what can't be looked up because the state does not answer is another error, so that a sender tries again. A token
+// revoked by any process is refused within two seconds, and where the state can't be asked for that long, every
+// token is.
 package authz
 
 import "github.com/breakwater-project/breakwater/internal/record/tenant"
