@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -218,7 +217,7 @@ func TestTheHandshakeLetsSendersStart(t *testing.T) {
 			if got := w.Header().Get("Content-Type"); !strings.HasPrefix(c.path, "/_cat") && got != "application/vnd.elasticsearch+json;compatible-with=8" {
 				t.Errorf("content type %q", got)
 			}
-			r := httptest.NewRequest(c.method, c.path, nil)
+			r := request(c.method, c.path, nil, "Authorization", "")
 			if w := do(h, r); w.Code != 401 && w.Code != 405 && w.Code != 404 {
 				t.Errorf("without credentials: %d", w.Code)
 			}

@@ -153,11 +153,23 @@ func (h *Handler) failElastic(w http.ResponseWriter, r *http.Request, err error)
 		status = http.StatusTooManyRequests
 	}
 	p.header(w)
+	if losesRefused(r) && (p.retry > 0 || status == http.StatusUnauthorized || status == http.StatusForbidden) {
+		w.Header().Set("Content-Length", "1") // of which nothing comes: to the sender the connection broke
+		w.WriteHeader(status)
+		return
+	}
 	cause := map[string]any{"type": p.kind, "reason": p.reason}
 	replyElastic(w, r, status, map[string]any{
 		"error":  map[string]any{"root_cause": []any{cause}, "type": p.kind, "reason": p.reason},
 		"status": status,
 	})
+}
+
+// losesRefused reports whether a sender throws away what is refused as a whole, as rsyslog's omelasticsearch does
+// with every whole answer that is JSON, whatever its status. It keeps what it sent when the connection breaks, and
+// tries again. It is known by giving no User-Agent; all others that we know give one.
+func losesRefused(r *http.Request) bool {
+	return r.Header.Get("User-Agent") == "" && strings.HasSuffix(r.URL.Path, "/_bulk")
 }
 
 func replyElastic(w http.ResponseWriter, r *http.Request, status int, answer any) {

@@ -86,6 +86,7 @@ func handler(s listen.Submitter, change func(*Options)) *Handler {
 func request(method, path string, body io.Reader, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, path, body)
 	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("User-Agent", "test")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

@@ -54,7 +54,7 @@ func (l *Listener) receive() {
 		switch {
 		case err != nil && (!until.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil):
 			return
-		case err != nil && n == 0: // an ICMP answer to nobody, say; datagrams go on
+		case err != nil || n <= 0: // an ICMP answer to nobody, say; datagrams go on
 			continue
 		}
 		l.count.kernel.Add(lost.since(side[:sn]))
