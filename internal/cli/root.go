@@ -112,6 +112,8 @@ belongs together into campaigns, and says where they began, which clients are hi
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.AddCommand(newScan(c), newExplain(c), newConfig(c), newScenario(c), newDemo(c), newRule(c))
+	root.AddCommand(newToken(c))
+	root.AddCommand(newUser(c))
 	return root
 }
 
