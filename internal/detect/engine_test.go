@@ -273,3 +273,38 @@ func TestLedgerGoesOnInAnotherEngine(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestFeedingTellsNobodyOfTime(t *testing.T) {
+	c := &counter{Seen: map[string]int{}}
+	g := detect.NewEngine("v7", c)
+	g.Process(seen(0, "a", "srv"))
+	g.Feed(seen(1000*time.Hour, "a", "ahead"))
+	g.Process(seen(time.Minute, "a", "srv"))
+	if diff := cmp.Diff([]time.Time{noon, noon.Add(time.Minute)}, c.Advanced); diff != "" {
+		t.Error(diff)
+	}
+	if c.Seen["ahead"] != 1 {
+		t.Error("the event was not looked at")
+	}
+}
+
+func TestAFullMapLosesWhatWasUnusedLongest(t *testing.T) {
+	m := map[int]int64{}
+	for i := range 160 {
+		detect.MakeRoom(m, 160, func(v int64) int64 { return v })
+		m[i] = int64(i / 40)
+	}
+	if len(m) != 160 {
+		t.Fatalf("%d entries before there was need for room", len(m))
+	}
+	detect.MakeRoom(m, 160, func(v int64) int64 { return v })
+	old := 0
+	for _, v := range m {
+		if v == 0 {
+			old++
+		}
+	}
+	if len(m) != 149 || old != 29 {
+		t.Errorf("%d are left, %d of the oldest", len(m), old)
+	}
+}

@@ -7,8 +7,6 @@
 package fanout
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,26 +23,12 @@ const (
 	SprayWindow  = 3 * time.Hour    // in which the accounts that a few sources fail at are counted
 	SprayUsers   = 5                // distinct accounts that failed
 	HitWindow    = 7 * 24 * time.Hour
-	KnownSuccess = 3 // earlier successes that make a source a known place
-	MaxKeys      = 200_000
+	KnownSuccess = 3                   // earlier successes that make a source a known place
+	MaxKeys      = 200_000             // of each kind; beyond, those unused longest go
+	ForgetAfter  = 90 * 24 * time.Hour // what was unused this long begins anew
 	maxTouches   = 512
 	maxSprayed   = 10_000 // accounts and sources of one spraying that are told apart
 )
-
-type touch struct {
-	At     time.Time
-	Tenant tenant.ID
-	Event  *ocsf.Event
-}
-
-type actor struct {
-	Touches []touch
-	Habit   int // most distinct tenants in a window, up to the day before
-	Today   int
-	Day     int64
-	First   time.Time
-	Windows int
-}
 
 // Detector implements detect.Detector.
 type Detector struct {
@@ -53,11 +37,33 @@ type Detector struct {
 	guesses map[tenant.ID]*guesses
 	readers map[string]*reader
 	doors   map[string]*doors
+	held    map[teller]struct{} // those that know more than they last told
+	pending uint64
+	swept   time.Time
+}
+
+// teller has something to tell that grows with every event of a flood, and is told now and then.
+type teller interface {
+	// tell emits what there is to tell as of the last event, and changes nothing.
+	tell(d *Detector, emit detect.Emit)
+}
+
+func (d *Detector) hold(t teller) {
+	d.held[t] = struct{}{}
+	d.pending++
+}
+
+// release tells at once what is held back, before it changes to something else.
+func (d *Detector) release(t teller, emit detect.Emit) {
+	if _, ok := d.held[t]; ok {
+		t.tell(d, emit)
+		delete(d.held, t)
+	}
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}, doors: map[string]*doors{}}
+	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}, doors: map[string]*doors{}, held: map[teller]struct{}{}}
 }
 
 // Name returns "fanout".
@@ -100,105 +106,83 @@ func actorKeys(e *ocsf.Event) []actorKey {
 	return keys
 }
 
-func (d *Detector) spread(k actorKey, e *ocsf.Event, emit detect.Emit) {
-	id := string(e.Partner) + "\x00" + string(k.kind) + "\x00" + k.value
-	a := d.actors[id]
-	if a == nil {
-		if len(d.actors) >= MaxKeys {
-			return
-		}
-		a = &actor{First: e.Time}
-		d.actors[id] = a
-	}
-	if day := e.Time.Unix() / 86400; day != a.Day {
-		a.Habit, a.Today, a.Day = max(a.Habit, a.Today), 0, day
-		a.Windows++
-	}
-	a.Touches = append(expire(a.Touches, e.Time.Add(-Window)), touch{e.Time, e.Tenant, e})
-	if len(a.Touches) > maxTouches {
-		a.Touches = slices.Clone(a.Touches[len(a.Touches)-maxTouches:])
-	}
-	n := distinctTenants(a.Touches)
-	a.Today = max(a.Today, n)
-	if n < MinTenants || n < a.Habit+HabitMargin {
+// Advance tells what was held back, and forgets once an hour what can't matter any more.
+func (d *Detector) Advance(now time.Time, emit detect.Emit) {
+	d.Conclude(emit)
+	clear(d.held)
+	if now.Sub(d.swept) < time.Hour {
 		return
 	}
-	learned := a.Windows > 2
-	for _, id := range tenantsOf(a.Touches) {
-		d.reportSpread(k, a, id, n, learned, emit)
-	}
-}
-
-func (d *Detector) reportSpread(k actorKey, a *actor, id tenant.ID, n int, learned bool, emit detect.Emit) {
-	f := &ocsf.Finding{Tenant: id, Detector: d.Name(), Rule: "fanout/tenants", Title: "One partner identity at many tenants within minutes",
-		Technique: "T1199", Severity: ocsf.SeverityLow, Confidence: 40, Outcome: ocsf.OutcomeUnknown}
-	if learned && n >= a.Habit+HabitMargin+2 {
-		f.Severity, f.Confidence = ocsf.SeverityMedium, 60
-	}
-	for _, t := range a.Touches {
-		if t.Tenant == id {
-			f.Trust, f.Partner, f.Layer = t.Event.Trust, t.Event.Partner, t.Event.Layer
-			f.AddEvidence(t.Event)
-			if t.Event.Src.IP.IsValid() {
-				f.AddEntity(ocsf.EntityIP, t.Event.Src.IP.String(), ocsf.RoleSource)
-			}
+	d.swept = now
+	for k, a := range d.actors {
+		if a.idle(now) {
+			delete(d.actors, k)
 		}
 	}
-	f.Identify(time.Unix(a.Day*86400, 0), string(f.Partner), string(k.kind), k.value)
-	f.AddEntity(k.kind, k.value, ocsf.RoleActor)
-	habit := fmt.Sprintf("its own highest so far is %d", a.Habit)
-	if !learned {
-		habit = "it is too new to have a habit"
-	}
-	f.Reason = fmt.Sprintf("%s %s reached %d tenants within %s; %s.", k.kind, k.value, n, Window, habit)
-	emit(f)
-}
-
-func expire(list []touch, before time.Time) []touch {
-	i := 0
-	for i < len(list) && list[i].At.Before(before) {
-		i++
-	}
-	return list[i:]
-}
-
-func tenantsOf(list []touch) []tenant.ID {
-	var ids []tenant.ID
-	for _, t := range list {
-		if !slices.Contains(ids, t.Tenant) {
-			ids = append(ids, t.Tenant)
+	for k, r := range d.readers {
+		if r.idle(now) {
+			delete(d.readers, k)
 		}
 	}
-	slices.Sort(ids)
-	return ids
+	for k, x := range d.doors {
+		if x.idle(now) {
+			delete(d.doors, k)
+		}
+	}
+	for _, g := range d.guesses {
+		g.sweep(now)
+	}
 }
 
-func distinctTenants(list []touch) int { return len(tenantsOf(list)) }
+// Conclude tells what is held back.
+func (d *Detector) Conclude(emit detect.Emit) {
+	for t := range d.held {
+		t.tell(d, emit)
+	}
+}
 
-// Advance does nothing: windows are cut when they are looked at.
-func (d *Detector) Advance(time.Time, detect.Emit) {}
-
-// Conclude does nothing: what is found is emitted at once.
-func (d *Detector) Conclude(detect.Emit) {}
+// Pending counts what was held back.
+func (d *Detector) Pending() uint64 { return d.pending }
 
 type snapshot struct {
 	Actors  map[string]*actor
 	Guesses map[tenant.ID]*guesses
 	Readers map[string]*reader
 	Doors   map[string]*doors
+	Swept   time.Time
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers, d.doors})
+	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers, d.doors, d.swept})
 }
 
-// Restore takes what Snapshot returned.
+// Restore takes what Snapshot returned. What may have been held back is told again.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{map[string]*actor{}, map[tenant.ID]*guesses{}, map[string]*reader{}, map[string]*doors{}}
+	s := snapshot{Actors: map[string]*actor{}, Guesses: map[tenant.ID]*guesses{}, Readers: map[string]*reader{}, Doors: map[string]*doors{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.actors, d.guesses, d.readers, d.doors = s.Actors, s.Guesses, s.Readers, s.Doors
+	d.actors, d.guesses, d.readers, d.doors, d.swept = s.Actors, s.Guesses, s.Readers, s.Doors, s.Swept
+	for _, a := range d.actors {
+		if a.count(); a.Ripe {
+			d.hold(a)
+		}
+	}
+	for _, r := range d.readers {
+		if r.count(); r.Ripe && len(r.Opened) > 0 {
+			d.hold(r)
+		}
+	}
+	for _, x := range d.doors {
+		if x.count(); x.Finding != nil {
+			d.hold(x)
+		}
+	}
+	for _, g := range d.guesses {
+		if g.count(); g.Spray != nil {
+			d.hold(g)
+		}
+	}
 	return nil
 }

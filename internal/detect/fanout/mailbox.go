@@ -21,9 +21,19 @@ const (
 // reader is one partner identity at one tenant, with the mailboxes and files it opened of late.
 type reader struct {
 	Opened []opened
-	Habit  int // most owners in a window up to the day before
+	Ripe   bool // whose they are were too many at the last event
+	Habit  int  // most owners in a window up to the day before
 	Today  int
 	Day    int64
+	Last   int64
+	owners map[string]int // what was opened of each in the window
+}
+
+func (r *reader) count() {
+	r.owners = map[string]int{}
+	for i := range r.Opened {
+		r.owners[r.Opened[i].Owner]++
+	}
 }
 
 type opened struct {
@@ -58,52 +68,66 @@ func (d *Detector) mailboxes(e *ocsf.Event, emit detect.Emit) {
 	id := string(e.Tenant) + "\x00" + string(e.Partner) + "\x00" + strings.ToLower(e.User.Name)
 	r := d.readers[id]
 	if r == nil {
-		if len(d.readers) >= MaxKeys {
-			return
-		}
-		r = &reader{}
+		detect.MakeRoom(d.readers, MaxKeys, func(r *reader) int64 { return r.Last })
+		r = &reader{owners: map[string]int{}}
 		d.readers[id] = r
 	}
-	if day := e.Time.Unix() / 86400; day != r.Day {
-		r.Habit, r.Today, r.Day = max(r.Habit, r.Today), 0, day
+	day, habit := e.Time.Unix()/86400, r.Habit
+	if day != r.Day {
+		habit = max(r.Habit, r.Today)
 	}
-	i := 0
-	for i < len(r.Opened) && e.Time.Sub(r.Opened[i].At) > MailboxWindow {
-		i++
+	first := 0
+	for first < len(r.Opened) && e.Time.Sub(r.Opened[first].At) > MailboxWindow {
+		first++
 	}
-	r.Opened = append(r.Opened[i:], opened{e.Time, who, e})
-	if len(r.Opened) > maxTouches {
-		r.Opened = slices.Clone(r.Opened[len(r.Opened)-maxTouches:])
+	first = max(first, len(r.Opened)+1-maxTouches)
+	r.owners[who]++
+	for i := range r.Opened[:first] {
+		subtract(r.owners, r.Opened[i].Owner)
 	}
-	owners := r.owners()
-	r.Today = max(r.Today, len(owners))
-	if len(owners) < MinMailboxes || len(owners) < 2*r.Habit {
-		return
+	n := len(r.owners)
+	ripe := n >= MinMailboxes && n >= 2*habit
+	if !ripe || day != r.Day {
+		d.release(r, emit)
 	}
-	d.reportMailboxes(e, r, owners, emit)
+	if day != r.Day {
+		r.Habit, r.Today, r.Day = habit, 0, day
+	}
+	clear(r.Opened[:first])
+	r.Opened = append(r.Opened[first:], opened{e.Time, who, e})
+	r.Today, r.Ripe, r.Last = max(r.Today, n), ripe, max(r.Last, e.Time.Unix())
+	if ripe {
+		d.hold(r)
+	}
 }
 
-func (r *reader) owners() []string {
-	var out []string
-	for _, o := range r.Opened {
-		if !slices.Contains(out, o.Owner) {
-			out = append(out, o.Owner)
-		}
+// subtract takes one out of a count.
+func subtract(m map[string]int, k string) {
+	if m[k]--; m[k] <= 0 {
+		delete(m, k)
 	}
-	return out
 }
 
-func (d *Detector) reportMailboxes(e *ocsf.Event, r *reader, owners []string, emit detect.Emit) {
+// tell says what the window shows as of the last event.
+func (r *reader) tell(d *Detector, emit detect.Emit) {
+	e := r.Opened[len(r.Opened)-1].Event
 	f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: d.Name(), Rule: "fanout/mailboxes",
 		Title: "A partner's account opens several people's mail or files", Technique: "T1114.002", Severity: ocsf.SeverityMedium, Confidence: 65, Outcome: ocsf.OutcomeSucceeded}
+	var owners []string
+	known, addrs := map[string]bool{}, map[netip.Addr]bool{}
 	for _, o := range r.Opened {
 		f.AddEvidence(o.Event)
-		if o.Event.Src.IP.IsValid() {
+		if !known[o.Owner] {
+			known[o.Owner] = true
+			owners = append(owners, o.Owner)
+		}
+		if a := o.Event.Src.IP; a.IsValid() && !addrs[a] {
+			addrs[a] = true
 			role := ocsf.RoleInfrastructure
-			if d.declared(e, o.Event.Src.IP) {
+			if d.declared(e, a) {
 				role = ocsf.RoleSource
 			}
-			f.AddEntity(ocsf.EntityIP, o.Event.Src.IP.String(), role)
+			f.AddEntity(ocsf.EntityIP, a.String(), role)
 		}
 	}
 	f.Identify(time.Unix(r.Day*86400, 0), string(e.Partner), "mailboxes", strings.ToLower(e.User.Name))
@@ -113,6 +137,16 @@ func (d *Detector) reportMailboxes(e *ocsf.Event, r *reader, owners []string, em
 	}
 	f.Reason = fmt.Sprintf("%s opened the mail or files of %d people within %s; its own most so far is %d.", e.User.Name, len(owners), MailboxWindow, r.Habit)
 	emit(f)
+}
+
+// idle lets go of what no window holds any more, and reports whether the reader is forgotten as a whole.
+func (r *reader) idle(now time.Time) bool {
+	last := time.Unix(r.Last, 0)
+	if now.Sub(last) > MailboxWindow+time.Minute && len(r.Opened) > 0 {
+		r.Opened, r.Ripe = nil, false
+		clear(r.owners)
+	}
+	return now.Sub(last) > ForgetAfter
 }
 
 // declared reports whether an address lies in a network that the partner's trusts declare.

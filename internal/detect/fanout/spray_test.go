@@ -119,6 +119,7 @@ func TestSprayKeepsItsIdWhileItGrows(t *testing.T) {
 	d, ids := New(detect.Context{Model: model()}), map[string]bool{}
 	for _, e := range spraying(monday, "client-0", 200, "198.51.100.7", "203.0.113.70") {
 		d.Process(e, func(f *ocsf.Finding) { ids[f.ID] = true })
+		d.Conclude(func(f *ocsf.Finding) { ids[f.ID] = true })
 	}
 	if len(ids) != 1 {
 		t.Errorf("%d ids of one spraying", len(ids))
