@@ -60,7 +60,7 @@ func (d *diskBus) Publish(_ context.Context, b *bus.Batch) (uint64, error) {
 // event is a record of 1 KiB that compresses about as logs do.
 func event(r *rand.Rand) []byte {
 	b := fmt.Appendf(nil, `{"@timestamp":"2026-03-02T01:02:03.%06dZ","host":{"name":"ws-%04d"},"event":{"code":%d},"uid":"%016x%016x","cmd":"`, r.IntN(1e6), r.IntN(5000), r.IntN(5000), r.Uint64(), r.Uint64())
-	for len(b) < 1000 {
+	for len(b) < 1020 {
 		b = fmt.Appendf(b, `powershell.exe -File C:\\scripts\\job-%x.ps1 `, r.Uint32())
 	}
 	return append(b[:1020], "\"}\n"...)

@@ -48,7 +48,7 @@ func (d *diskBus) Publish(_ context.Context, b *bus.Batch) (uint64, error) {
 func BenchmarkDurable(b *testing.B) {
 	line := func(i int) string {
 		s := fmt.Sprintf(`{"@timestamp":"2026-03-02T01:02:03.%06dZ","uid":"%016x","cmd":"`, i%1e6, uint64(i)*0x9e3779b97f4a7c15)
-		for len(s) < 1000 {
+		for len(s) < 1020 {
 			s += fmt.Sprintf("powershell.exe -File job-%x.ps1 ", uint32(len(s)*i)*2654435761)
 		}
 		return s[:1020] + "\"}\n"
