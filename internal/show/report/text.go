@@ -229,3 +229,7 @@ func wrap(s string, n int) []string {
 	}
 	return lines
 }
+
+// Visible returns text or JSON with every rune that changes what a reader sees without being seen as \uXXXX: in
+// JSON that is the same value. It is for what others wrote and a terminal shows.
+func Visible(b []byte) []byte { return visible(b) }
