@@ -4,13 +4,9 @@ package app
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
-	"github.com/breakwater-project/breakwater/internal/correlate/hop"
-	"github.com/breakwater-project/breakwater/internal/detect"
-	"github.com/breakwater-project/breakwater/internal/intake/attribute"
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/order"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
@@ -26,33 +22,22 @@ import (
 
 // pipeline is one run over a set of files.
 type pipeline struct {
-	setup      *Setup
-	sorter     *order.Sorter
-	sessions   *attribute.Sessions
-	attributor *attribute.Attributor
-	telemetry  *campaign.Telemetry
-	graph      *hop.Graph
-	engine     *detect.Engine
-	unparsed   *unparsed
-	input      campaign.Input
+	*stages
+	sorter   *order.Sorter
+	unparsed *unparsed
+	input    campaign.Input
 }
 
 func newPipeline(s *Setup) (*pipeline, error) {
-	detectors, err := s.detectors()
+	st, err := newStages(s)
 	if err != nil {
 		return nil, err
 	}
-	sessions := attribute.NewSessions()
 	return &pipeline{
-		setup:      s,
-		sorter:     order.NewSorter(s.TempDir, s.SortBudget),
-		sessions:   sessions,
-		attributor: attribute.New(s.Model, sessions),
-		telemetry:  campaign.NewTelemetry(),
-		graph:      hop.NewGraph(),
-		engine:     detect.NewEngine(s.Model.Version, detectors...),
-		unparsed:   newUnparsed(),
-		input:      campaign.Input{Snapshot: s.Model.Version},
+		stages:   st,
+		sorter:   order.NewSorter(s.TempDir, s.SortBudget),
+		unparsed: newUnparsed(),
+		input:    campaign.Input{Snapshot: s.Model.Version},
 	}, nil
 }
 
@@ -129,8 +114,8 @@ func (s *fileSink) Event(e *ocsf.Event, record int64, raw []byte) {
 		s.Bad(record, reason, raw)
 		return
 	}
-	if e.Time.Year() < 1971 || e.Time.Year() >= 2100 {
-		s.Bad(record, fmt.Sprintf("the time %s can't be right", e.Time.Format("2006-01-02")), raw)
+	if reason := impossible(e.Time); reason != "" {
+		s.Bad(record, reason, raw)
 		return
 	}
 	order.Identify(e, raw)
@@ -156,10 +141,7 @@ func (p *pipeline) conclude(ctx context.Context) (*campaign.Result, error) {
 			p.input.From = e.Time
 		}
 		p.input.To = e.Time
-		p.attributor.Attribute(e)
-		p.telemetry.Add(e)
-		p.graph.Add(e)
-		p.engine.Process(e)
+		p.take(e)
 		return nil
 	})
 	if err != nil {

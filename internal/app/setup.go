@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/detect/fanout"
@@ -42,7 +43,8 @@ type Setup struct {
 	TempDir    string // for sorted runs; empty: the system's
 	SortBudget int    // bytes of events held in memory; 0: order.DefaultBudget
 	RuleErrors []sigma.LoadError
-	base       string // what paths are shown relative to where there is no configuration
+	late       time.Duration // how far behind its sensor's latest an event is late; 0: the default
+	base       string        // what paths are shown relative to where there is no configuration
 }
 
 // Options name what a run is to be set up from.
@@ -231,4 +233,30 @@ func (p *pipeline) notes() []string {
 		out = append(out, fmt.Sprintf("%d events belonged to sessions beyond the limit of the hop graph and were left out of traces.", p.graph.Left))
 	}
 	return out
+}
+
+// withStubs adds tenants that senders were given before any configuration declared them, so that what they send is
+// kept under their names. The model's version tells of them.
+func (s *Setup) withStubs(ids []tenant.ID) {
+	m := *s.Model
+	if s.Config == nil {
+		m = tenant.Model{Version: "none"}
+	}
+	m.Tenants = slices.Clone(m.Tenants)
+	for _, id := range ids {
+		if m.Tenant(id) == nil {
+			m.Tenants = append(m.Tenants, tenant.Tenant{ID: id, Name: string(id), Role: tenant.RoleClient, Networks: privateNetworks()})
+			m.Version += "+" + string(id)
+		}
+	}
+	s.Model = &m
+}
+
+// named returns the declared sensor of that name where it speaks for several tenants.
+func (s *Setup) named(name string) (*config.Sensor, bool) {
+	if s.Config == nil || name == "" {
+		return nil, false
+	}
+	x, ok := s.Config.SensorNamed(name)
+	return x, ok && x.By != ""
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -18,7 +19,10 @@ func PlaceOf(seq uint64, n int) Place { return Place(seq<<24 | uint64(min(n, 1<<
 // Seen remembers the events of the last while, so that one that is delivered again is known. It holds between one
 // and two generations; the older is let go as a whole. Events are told apart by 64 bits of a keyed hash: who writes
 // logs can't look for two that collide.
+//
+// It may be used by several goroutines.
 type Seen struct {
+	mu   sync.Mutex
 	key  [16]byte
 	size int // events of a generation
 	cur  places
@@ -48,8 +52,10 @@ func NewSeen(key [16]byte, size int) *Seen {
 }
 
 // First reports whether this place is the one at which the event came first, and remembers it if it is new.
-func (s *Seen) First(id ocsf.EventID, at Place) bool {
-	mark := s.mark(id)
+func (s *Seen) First(e *ocsf.Event, at Place) bool {
+	mark := s.mark(e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range []*places{&s.cur, &s.prev} {
 		if was, ok := p.find(mark); ok {
 			return was == at
@@ -63,8 +69,10 @@ func (s *Seen) First(id ocsf.EventID, at Place) bool {
 }
 
 // Repeats reports whether the event was first delivered at another place. It remembers nothing.
-func (s *Seen) Repeats(id ocsf.EventID, at Place) bool {
-	mark := s.mark(id)
+func (s *Seen) Repeats(e *ocsf.Event, at Place) bool {
+	mark := s.mark(e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range []*places{&s.cur, &s.prev} {
 		if was, ok := p.find(mark); ok {
 			return was != at
@@ -73,10 +81,12 @@ func (s *Seen) Repeats(id ocsf.EventID, at Place) bool {
 	return false
 }
 
-func (s *Seen) mark(id ocsf.EventID) uint64 {
-	var b [32]byte
+// mark is of id and time: as in a scan, a source that gives one id to two moments tells of two events.
+func (s *Seen) mark(e *ocsf.Event) uint64 {
+	var b [40]byte
 	copy(b[:], s.key[:])
-	copy(b[16:], id[:])
+	copy(b[16:], e.ID[:])
+	binary.LittleEndian.PutUint64(b[32:], uint64(e.Time.UnixNano()))
 	sum := sha256.Sum256(b[:])
 	return max(1, binary.LittleEndian.Uint64(sum[:]))
 }
@@ -117,6 +127,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Snapshot returns the memory; Restore takes it.
 func (s *Seen) Snapshot() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	out := make([]byte, 0, 16*(s.cur.used+s.prev.used)+16)
 	for _, p := range []*places{&s.prev, &s.cur} {
 		out = binary.LittleEndian.AppendUint32(out, uint32(p.used))
@@ -150,6 +162,8 @@ func (s *Seen) Restore(b []byte) error {
 			b = b[16:]
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.prev, s.cur = got[0], got[1]
 	return nil
 }

@@ -79,18 +79,18 @@ func TestEventsSurviveEncoding(t *testing.T) {
 func TestSeenKnowsWhatCameBefore(t *testing.T) {
 	s := NewSeen([16]byte{1}, 100)
 	a, b := at(1, "a"), at(2, "b")
-	if !s.First(a.ID, PlaceOf(1, 0)) || s.First(a.ID, PlaceOf(1, 1)) || s.First(a.ID, PlaceOf(2, 0)) {
+	if !s.First(a, PlaceOf(1, 0)) || s.First(a, PlaceOf(1, 1)) || s.First(a, PlaceOf(2, 0)) {
 		t.Error("an event is first once")
 	}
-	if !s.First(a.ID, PlaceOf(1, 0)) {
+	if !s.First(a, PlaceOf(1, 0)) {
 		t.Error("read again from its own place it is still the first")
 	}
-	if s.Repeats(b.ID, PlaceOf(9, 9)) || !s.Repeats(a.ID, PlaceOf(9, 9)) || s.Repeats(a.ID, PlaceOf(1, 0)) {
+	if s.Repeats(b, PlaceOf(9, 9)) || !s.Repeats(a, PlaceOf(9, 9)) || s.Repeats(a, PlaceOf(1, 0)) {
 		t.Error("Repeats")
 	}
 	restored := NewSeen([16]byte{1}, 100)
 	snap := s.Snapshot()
-	if err := restored.Restore(snap); err != nil || restored.First(a.ID, PlaceOf(3, 0)) {
+	if err := restored.Restore(snap); err != nil || restored.First(a, PlaceOf(3, 0)) {
 		t.Errorf("restored: %v", err)
 	}
 	for i := range snap {
@@ -107,12 +107,13 @@ func TestSeenKnowsWhatCameBefore(t *testing.T) {
 
 func TestSeenIsBounded(t *testing.T) {
 	s := NewSeen([16]byte{2}, 1000)
-	id := func(i int) (x ocsf.EventID) {
+	id := func(i int) *ocsf.Event {
+		var x ocsf.EventID
 		r := rand.New(rand.NewPCG(7, uint64(i)))
 		for k := range x {
 			x[k] = byte(r.Uint32())
 		}
-		return x
+		return &ocsf.Event{ID: x}
 	}
 	for i := range 10_000 {
 		if !s.First(id(i), PlaceOf(uint64(i+1), 0)) {
