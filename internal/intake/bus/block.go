@@ -155,10 +155,10 @@ type span struct {
 type survey struct {
 	good, bad []span
 	messages  int
-	first     uint64 // place of the first message; 0: none
-	used      uint64 // the last place that is used up, by a message or a note
-	time      int64  // the last record's
-	gaps      [][2]uint64
+	first     uint64      // place of the first message; 0: none
+	used      uint64      // the last place that is used up, by a message or a note
+	time      int64       // the last record's
+	gaps      [][2]uint64 // places that have no message
 }
 
 // look walks a block and tells good records from bad bytes. Places after the one given before the block count as
@@ -184,14 +184,16 @@ func (f frame) look(buf []byte, before uint64) survey {
 		}
 		at += e.size
 		s.time = e.time
+		missing := e.place // a note's own place has no message either
 		if !e.marker {
+			missing--
 			s.messages++
 			if s.first == 0 {
 				s.first = e.place
 			}
-			if s.used > 0 && e.place > s.used+1 {
-				s.gaps = append(s.gaps, [2]uint64{s.used + 1, e.place - 1})
-			}
+		}
+		if s.used > 0 && missing > s.used {
+			s.gaps = append(s.gaps, [2]uint64{s.used + 1, missing})
 		}
 		s.used = max(s.used, e.place)
 	}

@@ -76,13 +76,7 @@ func Open(dir string, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &JetStream{
-		dir: dir, damage: o.Damage, log: o.Log, sealer: sealer, room: &room{dir: dir, minFree: o.MinFree, most: o.MaxBytes},
-		closed: make(chan struct{}), grown: make(chan struct{}), told: map[[sha256.Size]byte]bool{},
-	}
-	if j.log == nil {
-		j.log = slog.Default()
-	}
+	j := prepare(dir, o, sealer)
 	if err := j.restart(o.Floor); err != nil && !isFull(err) {
 		sealer.close()
 		return nil, err
@@ -90,9 +84,20 @@ func Open(dir string, o Options) (*JetStream, error) {
 	return j, nil
 }
 
-// restart mends the store and runs a new engine over it. start must be held, or nobody else know of j.
-func (j *JetStream) restart(floor uint64) error {
-	j.tried = time.Now()
+// prepare makes a bus that has not looked at its files yet.
+func prepare(dir string, o Options, sealer *sealer) *JetStream {
+	j := &JetStream{
+		dir: dir, damage: o.Damage, log: o.Log, sealer: sealer, room: &room{dir: dir, minFree: o.MinFree, most: o.MaxBytes},
+		closed: make(chan struct{}), grown: make(chan struct{}), told: map[[sha256.Size]byte]bool{},
+	}
+	if j.log == nil {
+		j.log = slog.Default()
+	}
+	return j
+}
+
+// mended puts the store in order while no engine runs over it, and lets readers at it.
+func (j *JetStream) mended(floor uint64) error {
 	have, mending := mend(j.dir, floor, j.report)
 	if mending != nil && !isFull(mending) {
 		return mending
@@ -107,8 +112,14 @@ func (j *JetStream) restart(floor uint64) error {
 	j.lives++ // readers look at the files anew
 	j.mu.Unlock()
 	j.advance(have.last)
-	if mending != nil {
-		return mending
+	return mending
+}
+
+// restart mends the store and runs a new engine over it. j.start must be held, or nobody else know of j.
+func (j *JetStream) restart(floor uint64) error {
+	j.tried = time.Now()
+	if err := j.mended(floor); err != nil {
+		return err
 	}
 	e, err := start(j.dir, j.log)
 	if err != nil {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +62,7 @@ func mend(dir string, floor uint64, report func(string)) (holding, error) {
 		return holding{}, fmt.Errorf("making the bus's folder: %w", err)
 	}
 	var err error
-	if r.lost, err = readLost(filepath.Join(setAside(dir), "places")); err != nil {
+	if r.lost, err = readLost(filepath.Join(setAside(dir), "places"), report); err != nil {
 		return holding{}, err
 	}
 	list, err := blocks(blockDir(dir))
@@ -240,6 +242,7 @@ func (r *repair) mendBlocks(list []blockFile, index holding) (holding, error) {
 		have.last = max(have.last, used+leap)
 	}
 	if have.last > used {
+		r.lost.add(used+1, have.last)
 		if err := r.leapTo(have.last, newest+1, at); err != nil {
 			return have, err
 		}
@@ -267,12 +270,10 @@ func (r *repair) unlessFull(err error) error {
 
 // missing reports places that nobody will see again, once. What the floor covers was read and is not missed.
 func (r *repair) missing(from, to uint64, why string) {
-	from = max(from, r.floor+1)
-	if from > to || !r.lost.add(from, to) {
-		return
+	for _, run := range r.lost.add(max(from, r.floor+1), to) {
+		r.dirty = true
+		r.report(fmt.Sprintf("bus: places %d to %d (%d) %s", run[0], run[1], run[1]-run[0]+1, why))
 	}
-	r.dirty = true
-	r.report(fmt.Sprintf("bus: places %d to %d (%d) %s", from, to, to-from+1, why))
 }
 
 // mendBlock leaves a block with good records only, and the rest in the folder damaged.
@@ -306,7 +307,7 @@ func (r *repair) mendBlock(b blockFile, used uint64) (survey, error) {
 		r.report(what + "; " + kept)
 	}
 	for _, g := range s.gaps {
-		r.missing(g[0], g[1], fmt.Sprintf("are missing before a message of block %s", name))
+		r.missing(g[0], g[1], fmt.Sprintf("are missing before a record of block %s", name))
 	}
 	if len(s.bad) == 0 {
 		return s, nil
@@ -379,14 +380,15 @@ func replaceSynced(path string, b []byte) error {
 	return os.Rename(path+".tmp", path)
 }
 
-// lostPlaces remembers which places were reported as lost, so that it is said once: a line for each run.
+// lostPlaces remembers which places were reported as lost or left out, so that it is said once. Its file has a line
+// for each run: the first place, the last, and a checksum.
 type lostPlaces struct {
 	path    string
 	runs    [][2]uint64
 	changed bool
 }
 
-func readLost(path string) (*lostPlaces, error) {
+func readLost(path string, report func(string)) (*lostPlaces, error) {
 	b, err := readSmall(path)
 	if err != nil {
 		return nil, err
@@ -394,27 +396,48 @@ func readLost(path string) (*lostPlaces, error) {
 	l := &lostPlaces{path: path}
 	for line := range strings.Lines(string(b)) {
 		var from, to uint64
-		// A line that makes no sense costs a second report, no more.
-		if n, err := fmt.Sscanf(line, "%d %d", &from, &to); n == 2 && err == nil {
+		if n, err := fmt.Sscanf(line, "%d %d", &from, &to); n == 2 && err == nil && from <= to && line == lostLine(from, to) {
 			l.runs = append(l.runs, [2]uint64{from, to})
+			continue
 		}
+		l.changed = true
+	}
+	if l.changed {
+		report(fmt.Sprintf("bus: the list of lost places %s is damaged; losses that were reported before may be reported again", path))
 	}
 	return l, nil
 }
 
-// add remembers a run and says whether it was news.
-func (l *lostPlaces) add(from, to uint64) bool {
-	for _, r := range l.runs {
-		if r[0] <= from && to <= r[1] {
-			return false
-		}
-	}
-	l.runs = append(l.runs, [2]uint64{from, to})
-	l.changed = true
-	return true
+func lostLine(from, to uint64) string {
+	line := fmt.Sprintf("%d %d ", from, to)
+	return fmt.Sprintf("%s%08x\n", line, crc32.Checksum([]byte(line), castagnoli))
 }
 
-// write keeps the last thousand runs.
+// add remembers a run and gives the parts of it that are news.
+func (l *lostPlaces) add(from, to uint64) (news [][2]uint64) {
+	slices.SortFunc(l.runs, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
+	for _, r := range l.runs {
+		if r[1] < from || r[0] > to {
+			continue
+		}
+		if from < r[0] {
+			news = append(news, [2]uint64{from, r[0] - 1})
+		}
+		from = r[1] + 1
+		if r[1] >= to {
+			from = to + 1
+			break
+		}
+	}
+	if from <= to {
+		news = append(news, [2]uint64{from, to})
+	}
+	l.runs = append(l.runs, news...)
+	l.changed = l.changed || len(news) > 0
+	return news
+}
+
+// write keeps the highest thousand runs; what lies before them was trimmed long ago.
 func (l *lostPlaces) write() error {
 	if !l.changed {
 		return nil
@@ -422,9 +445,10 @@ func (l *lostPlaces) write() error {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return fmt.Errorf("making the folder for damaged parts of the bus: %w", err)
 	}
+	slices.SortFunc(l.runs, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
 	var b strings.Builder
 	for _, r := range l.runs[max(0, len(l.runs)-1000):] {
-		fmt.Fprintf(&b, "%d %d\n", r[0], r[1])
+		b.WriteString(lostLine(r[0], r[1]))
 	}
 	return replace(l.path, []byte(b.String()))
 }
