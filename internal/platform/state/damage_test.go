@@ -144,7 +144,7 @@ func stride(t *testing.T) int {
 	if testing.Short() {
 		return 4093
 	}
-	return 2999
+	return 7919
 }
 
 func TestAnUndamagedFileLosesNothing(t *testing.T) {
