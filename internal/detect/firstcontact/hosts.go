@@ -23,10 +23,34 @@ type contact struct {
 // meeting is the recent first contacts of one source, never empty, and the finding of the day.
 type meeting struct {
 	New     []contact
-	Finding *ocsf.Finding
+	Finding *ocsf.Finding // without its reason
 	Day     int64
 	Most    int // hosts within a window
+	Src     string
+	Young   bool // the trust was new at the last contact
+	Held    bool // it grew since it was last emitted
+	names   map[string]int
+	addrs   map[string]int
 }
+
+func (m *meeting) count() {
+	m.names, m.addrs = map[string]int{}, map[string]int{}
+	for i := range m.New {
+		m.side(&m.New[i])[m.New[i].Host]++
+	}
+}
+
+// side returns the counts to which a contact belongs. A host shows by its address on the network and by its name in
+// its own log, so that the two are not added up.
+func (m *meeting) side(c *contact) map[string]int {
+	if c.Named {
+		return m.names
+	}
+	return m.addrs
+}
+
+// hosts counts the hosts of the window.
+func (m *meeting) hosts() int { return max(len(m.names), len(m.addrs)) }
 
 // met returns the host that a partner reached, where something answered.
 func met(e *ocsf.Event) (contact, bool) {
@@ -54,8 +78,8 @@ func (d *Detector) meet(c contact, emit detect.Emit) {
 	warm := d.acquainted(e)
 	pair := string(e.Tenant) + "\x00" + string(e.Partner) + "\x00" + c.way
 	last, known := d.pairs[pair]
-	if !known && len(d.pairs) >= MaxKeys {
-		return // what can't be remembered would be new each time
+	if !known {
+		detect.MakeRoom(d.pairs, MaxKeys, func(last time.Time) int64 { return last.Unix() })
 	}
 	d.pairs[pair] = e.Time
 	if known && e.Time.Sub(last) < ForgetAfter {
@@ -68,22 +92,28 @@ func (d *Detector) meet(c contact, emit detect.Emit) {
 	key := string(e.Tenant) + "\x00" + string(e.Trust) + "\x00" + src
 	m := d.sources[key]
 	if m == nil {
-		if len(d.sources) >= MaxKeys {
-			return
-		}
-		m = &meeting{}
+		detect.MakeRoom(d.sources, MaxKeys, func(m *meeting) int64 { return m.New[len(m.New)-1].Event.Time.Unix() })
+		m = &meeting{Src: src}
+		m.count()
 		d.sources[key] = m
 	}
-	i := 0
-	for i < len(m.New) && e.Time.Sub(m.New[i].Event.Time) > HitWindow {
-		i++
+	first := 0
+	for first < len(m.New) && e.Time.Sub(m.New[first].Event.Time) > HitWindow {
+		first++
 	}
-	m.New = append(m.New[i:], c)
-	if len(m.New) > maxNew {
-		m.New = slices.Clone(m.New[len(m.New)-maxNew:])
+	first = max(first, len(m.New)+1-maxNew)
+	for i := range m.New[:first] {
+		if side, host := m.side(&m.New[i]), m.New[i].Host; side[host] == 1 {
+			delete(side, host)
+		} else {
+			side[host]--
+		}
 	}
-	if n := distinctHosts(m.New); warm && n >= HitList {
-		d.reportHitList(e, src, m, n, emit)
+	clear(m.New[:first])
+	m.New = append(m.New[first:], c)
+	m.side(&c)[c.Host]++
+	if n := m.hosts(); warm && n >= HitList {
+		d.growHitList(e, m, n, emit)
 	}
 }
 
@@ -91,33 +121,19 @@ func (d *Detector) meet(c contact, emit detect.Emit) {
 // to mean something.
 func (d *Detector) acquainted(e *ocsf.Event) bool {
 	h := d.habit(d.partners, "met "+string(e.Tenant)+"\x00"+string(e.Partner), e.Time)
-	if h == nil {
-		return false
-	}
 	h.Count++
 	return h.Count > 2*WarmEvents && e.Time.Sub(h.First) >= 2*WarmTime
 }
 
-// distinctHosts counts hosts. A host shows by its address on the network and by its name in its own log, so that
-// the two are not added up.
-func distinctHosts(list []contact) int {
-	names, addrs := map[string]bool{}, map[string]bool{}
-	for _, c := range list {
-		if c.Named {
-			names[c.Host] = true
-		} else {
-			addrs[c.Host] = true
-		}
-	}
-	return max(len(names), len(addrs))
-}
-
-// reportHitList begins the source's finding of the day, or lets it grow.
-func (d *Detector) reportHitList(e *ocsf.Event, src string, m *meeting, n int, emit detect.Emit) {
+// growHitList begins the source's finding of the day, or lets it grow.
+func (d *Detector) growHitList(e *ocsf.Event, m *meeting, n int, emit detect.Emit) {
 	fresh := m.New[len(m.New)-1:]
 	if day := e.Time.Unix() / 86400; m.Finding == nil || m.Day != day {
+		if m.Held {
+			m.tell(emit)
+		}
 		m.Finding, m.Day, m.Most, fresh = d.newHitList(e, m), day, 0, m.New
-		m.Finding.Identify(time.Unix(day*86400, 0), string(e.Trust), src)
+		m.Finding.Identify(time.Unix(day*86400, 0), string(e.Trust), m.Src)
 	}
 	f := m.Finding
 	for _, c := range fresh {
@@ -127,21 +143,28 @@ func (d *Detector) reportHitList(e *ocsf.Event, src string, m *meeting, n int, e
 		}
 	}
 	if e.Src.IP.IsValid() {
-		f.AddEntity(ocsf.EntityIP, src, ocsf.RoleSource)
+		f.AddEntity(ocsf.EntityIP, m.Src, ocsf.RoleSource)
 	}
 	if len(f.Entities) < 40 {
 		f.AddEntity(ocsf.EntityUser, strings.ToLower(e.Owner.Name), ocsf.RoleActor)
 		f.AddEntity(ocsf.EntityUser, strings.ToLower(e.User.Name), ocsf.RoleActor)
 	}
-	if d.approved(e) == nil {
+	if f.Suppressed != nil && d.approved(e) == nil {
 		f.Suppressed = nil // one contact outside of what was approved is enough
 	}
-	m.Most = max(m.Most, n)
-	f.Reason = fmt.Sprintf("%s reached %d hosts within %s by services that nobody of this partner had used there before.", src, m.Most, HitWindow)
-	if d.young(e) {
+	m.Most, m.Young, m.Held = max(m.Most, n), d.young(e), true
+	d.held[m] = struct{}{}
+	d.pending++
+}
+
+// tell emits the finding of the day as of the last contact.
+func (m *meeting) tell(emit detect.Emit) {
+	f := m.Finding.Clone()
+	f.Reason = fmt.Sprintf("%s reached %d hosts within %s by services that nobody of this partner had used there before.", m.Src, m.Most, HitWindow)
+	if m.Young {
 		f.Reason += " The trust is new, and a new trust meets every host for the first time."
 	}
-	emit(f.Clone())
+	emit(f)
 }
 
 func (d *Detector) newHitList(e *ocsf.Event, m *meeting) *ocsf.Finding {

@@ -50,9 +50,6 @@ func (d *Detector) place(e *ocsf.Event, who string, from netip.Addr, emit detect
 	}
 	net := network(from)
 	acc, group, house := d.habit(d.accounts, owner+"\x00"+who, e.Time), d.habit(d.partners, owner, e.Time), d.habit(d.partners, "house "+string(e.Tenant), e.Time)
-	if acc == nil || group == nil || house == nil {
-		return
-	}
 	known := acc.knows(net, e.Time) || group.knows(net, e.Time) || house.knows(net, e.Time)
 	warm := acc.warm(e.Time)
 	settled := group.warm(e.Time) || house.warm(e.Time)
@@ -81,12 +78,11 @@ func (d *Detector) declared(e *ocsf.Event, from netip.Addr) bool {
 func (d *Detector) habit(m map[string]*habit, key string, at time.Time) *habit {
 	h := m[key]
 	if h == nil {
-		if len(m) >= MaxKeys {
-			return nil
-		}
+		detect.MakeRoom(m, MaxKeys, func(h *habit) int64 { return h.Last })
 		h = &habit{First: at, Places: map[string]time.Time{}}
 		m[key] = h
 	}
+	h.Last = max(h.Last, at.Unix())
 	return h
 }
 
@@ -105,6 +101,10 @@ func (h *habit) warm(at time.Time) bool {
 func (h *habit) see(place string, at time.Time) bool {
 	h.Count++
 	if _, ok := h.Places[place]; !ok && len(h.Places) >= MaxPlaces {
+		if at.Unix()-h.Tidied < 3600 {
+			return false
+		}
+		h.Tidied = at.Unix()
 		maps.DeleteFunc(h.Places, func(_ string, last time.Time) bool { return at.Sub(last) >= ForgetAfter })
 		if len(h.Places) >= MaxPlaces {
 			return false

@@ -32,6 +32,7 @@ type state struct {
 	Open     map[string]*open    // findings that may still grow, by tenant, rule and key
 	Fan      map[string]*cluster // messages with one text, by hash
 	Contacts map[string]*open
+	Swept    time.Time
 }
 
 var (
@@ -68,7 +69,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	}
 }
 
-// Advance forgets what can no longer grow.
+// Advance forgets what can no longer grow, and once a day what was not seen for long.
 func (d *Detector) Advance(now time.Time, _ detect.Emit) {
 	for k, o := range d.state.Open {
 		if now.Sub(o.Since) > openFor {
@@ -83,6 +84,12 @@ func (d *Detector) Advance(now time.Time, _ detect.Emit) {
 	for k, c := range d.state.Fan {
 		if now.Sub(c.Last) > fanWindow {
 			delete(d.state.Fan, k)
+		}
+	}
+	if now.Sub(d.state.Swept) >= 24*time.Hour {
+		d.state.Swept = now
+		for _, s := range d.state.Mail {
+			s.forget(now.Add(-rememberFor).Unix())
 		}
 	}
 }

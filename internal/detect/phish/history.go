@@ -1,6 +1,7 @@
 package phish
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ const (
 	warmDays      = 3
 	warmDaysMails = 5
 )
+
+// rememberFor is how long what was seen in mail is remembered.
+const rememberFor = 180 * 24 * time.Hour
 
 // memory is a bounded set of strings with the time each was last seen, in seconds since 1970.
 type memory map[string]int64
@@ -54,6 +58,10 @@ func (m memory) touch(v string, t time.Time, bound int) {
 	for _, e := range all[:len(all)/8+1] {
 		delete(m, e.v)
 	}
+}
+
+func (m memory) forget(before int64) {
+	maps.DeleteFunc(m, func(_ string, last int64) bool { return last < before })
 }
 
 func (m memory) has(v string) bool { _, ok := m[v]; return ok }
@@ -102,13 +110,14 @@ type mailState struct {
 	Orgs    map[string]*habit
 	Sites   map[string]*place
 	People  map[string]string // display name → organisation's key
+	Known   memory            // display names, and when they were last seen
 	Lures   memory            // hosts and apexes that high findings of the last days lead to
 	Flagged memory            // apexes of earlier findings, not learned for a while
 	Domains map[string]*place // sender domains
 }
 
 func newMailState() *mailState {
-	return &mailState{Orgs: map[string]*habit{}, Sites: map[string]*place{}, People: map[string]string{}, Lures: memory{}, Flagged: memory{}, Domains: map[string]*place{}}
+	return &mailState{Orgs: map[string]*habit{}, Sites: map[string]*place{}, People: map[string]string{}, Lures: memory{}, Flagged: memory{}, Domains: map[string]*place{}, Known: memory{}}
 }
 
 func (s *mailState) org(key string) *habit {
@@ -242,9 +251,41 @@ func (d *Detector) learn(s *mailState, x *message, v *verdict) {
 	for i := range m.Attachments {
 		w.Files.touch(extension(m.Attachments[i].Name), t, maxHabits)
 	}
-	if n := foldName(m.FromName); strings.Contains(n, " ") && len(s.People) < maxPeople {
-		s.People[n] = x.from.key
+	if n := foldName(m.FromName); strings.Contains(n, " ") {
+		s.knows(n, x.from.key, t)
 	}
+}
+
+// knows learns whose people bear a display name; where there is no room those unseen longest go.
+func (s *mailState) knows(name, key string, t time.Time) {
+	if len(s.Known) >= maxPeople && !s.Known.has(name) {
+		s.Known.touch(name, t, maxPeople)
+		maps.DeleteFunc(s.People, func(n, _ string) bool { return !s.Known.has(n) })
+	}
+	s.Known.touch(name, t, maxPeople)
+	s.People[name] = key
+}
+
+// forget drops what was last seen before the time, in seconds since 1970.
+func (s *mailState) forget(before int64) {
+	for _, h := range s.Orgs {
+		for _, m := range [...]memory{h.Sites, h.Pairs, h.IBANs, h.Phones, h.Files, h.Replies, h.Hidden} {
+			m.forget(before)
+		}
+		maps.DeleteFunc(h.Senders, func(_ string, w *sender) bool { return w.Last < before })
+		for _, w := range h.Senders {
+			for _, m := range [...]memory{w.Mailers, w.Nets, w.Files} {
+				m.forget(before)
+			}
+		}
+	}
+	for _, m := range [...]map[string]*place{s.Sites, s.Domains} {
+		maps.DeleteFunc(m, func(_ string, p *place) bool { return p.Last < before })
+	}
+	for _, m := range [...]memory{s.Lures, s.Flagged, s.Known} {
+		m.forget(before)
+	}
+	maps.DeleteFunc(s.People, func(n, _ string) bool { return !s.Known.has(n) })
 }
 
 func forgetSenders(m map[string]*sender) {

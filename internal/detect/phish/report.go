@@ -20,6 +20,7 @@ const (
 	maxOpen       = 2_000
 	maxClusters   = 5_000
 	maxClusterLen = 500
+	maxRecipients = 1_000 // mailboxes that the finding of one message names
 )
 
 // fanWindow is the time in which one text reaching many tenants is one act; fanTenants is how many.
@@ -130,7 +131,9 @@ func (d *Detector) report(x *message, v *verdict, emit detect.Emit) {
 			return
 		}
 		f.AddEvidence(e)
-		f.AddEntity(ocsf.EntityMailbox, e.User.Name, ocsf.RoleTarget)
+		if len(f.Entities) < maxRecipients {
+			f.AddEntity(ocsf.EntityMailbox, e.User.Name, ocsf.RoleTarget)
+		}
 		if v.points > o.Points { // a copy may tell more than the first did
 			o.Points, f.Severity, f.Reason = v.points, v.severity, sentenceOf(m, v)
 		}
@@ -234,7 +237,7 @@ func (s *state) complete() error {
 		return errors.New("a part of the state is missing")
 	}
 	for id, m := range s.Mail {
-		if m == nil || m.Orgs == nil || m.Sites == nil || m.People == nil || m.Flagged == nil || m.Lures == nil || m.Domains == nil {
+		if m == nil || m.Orgs == nil || m.Sites == nil || m.People == nil || m.Flagged == nil || m.Lures == nil || m.Domains == nil || m.Known == nil {
 			return fmt.Errorf("the state of tenant %s is incomplete", id)
 		}
 		for key, h := range m.Orgs {

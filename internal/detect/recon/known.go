@@ -10,8 +10,9 @@ import "slices"
 // The zero word is an empty slot. It holds at most maxContacts; what finds no room is not remembered, and such
 // a source has been seen to scan long before.
 type known struct {
-	Slots []uint64
-	Used  int
+	Slots  []uint64
+	Used   int
+	Purged uint64 // when old contacts were last thrown away for want of room, in units of 16 s
 }
 
 const (
@@ -66,6 +67,15 @@ func fingerprint(hash uint64) uint64 {
 func (k *known) put(hash uint64, now int64) (slot *uint64, fresh bool) {
 	if w := k.find(hash); w != nil {
 		return w, false
+	}
+	if k.Used >= maxContacts && age(k.Purged, when(now)) > contactTTL/8 {
+		k.Purged = when(now)
+		k.rebuild(len(k.Slots), func(w uint64) uint64 {
+			if age(w&whenMask, when(now)) > contactTTL {
+				return 0
+			}
+			return w
+		})
 	}
 	if k.Used >= maxContacts {
 		return nil, true

@@ -304,19 +304,24 @@ func (ts *tenantState) source(e *ocsf.Event, c *contact, class class) *source {
 	return s
 }
 
-// forget drops the eighth of the sources that was quiet longest; those in an episode that fired stay.
+// forget drops the eighth of the sources that was quiet longest; those in an episode that fired go last.
 func (ts *tenantState) forget() {
 	type aged struct {
-		last int64
-		key  sourceKey
+		last  int64
+		fired bool
+		key   sourceKey
 	}
 	list := make([]aged, 0, len(ts.sources))
 	for k, s := range ts.sources {
-		if !s.fired() {
-			list = append(list, aged{s.Last, k})
-		}
+		list = append(list, aged{s.Last, s.fired(), k})
 	}
 	slices.SortFunc(list, func(a, b aged) int {
+		if a.fired != b.fired {
+			if b.fired {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(cmp.Compare(a.last, b.last), a.key.compare(b.key))
 	})
 	for _, a := range list[:min(len(list), maxSources/8)] {

@@ -10,3 +10,5 @@ import (
 func fresh() detect.Detector { return New(detect.Context{Model: detecttest.Model()}) }
 
 func TestItKeepsThePromisesOfADetector(t *testing.T) { detecttest.Promises(t, fresh) }
+
+func TestStateStaysBoundedOverAYear(t *testing.T) { detecttest.StaysBounded(t, fresh, 200) }

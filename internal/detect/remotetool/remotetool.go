@@ -9,6 +9,7 @@ package remotetool
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ import (
 // Settled is how long a tenant must have been seen before contact with an undeclared relay counts as new.
 const Settled = 24 * time.Hour
 
-// MaxFindings bounds how many instances a detector remembers; further ones are not reported.
+// MaxFindings bounds how many instances a detector remembers; beyond, those unseen longest begin anew.
 const MaxFindings = 50_000
+
+// ForgetAfter is how long an instance or relay must be unseen to begin anew.
+const ForgetAfter = 180 * 24 * time.Hour
 
 // maxEntities is where a finding stops to name further hosts, operators and relays.
 const maxEntities = 40
@@ -31,17 +35,39 @@ const maxEntities = 40
 type Detector struct {
 	model    *tenant.Model
 	products map[tenant.ID]map[string]bool // products that some trust of the tenant declares
-	found    map[string]*ocsf.Finding
-	relays   map[string]string       // tenant, tool, relay → instance, learned from what ran there
+	trusts   map[tenant.ID][]*tenant.Trust // into the tenant, and of the tenant as a partner
+	found    map[string]*open
+	relays   map[string]behind       // tenant, tool, relay → instance, learned from what ran there
 	first    map[tenant.ID]time.Time // first event of each tenant: what was there from the start is not new
+	held     map[*open]struct{}      // those that grew since they were last emitted
+	pending  uint64
+	swept    time.Time
+}
+
+// open is what was found of one instance, without its reason.
+type open struct {
+	Finding   *ocsf.Finding
+	Tool, Key string
+	Known     bool // the tenant's trusts declare the product
+	Held      bool
+}
+
+// behind is the instance that was seen to stand behind a relay's name, and when it last was.
+type behind struct {
+	Instance string
+	Last     int64
 }
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	d := &Detector{model: ctx.Model, products: map[tenant.ID]map[string]bool{}, found: map[string]*ocsf.Finding{},
-		relays: map[string]string{}, first: map[tenant.ID]time.Time{}}
+	d := &Detector{model: ctx.Model, products: map[tenant.ID]map[string]bool{}, trusts: map[tenant.ID][]*tenant.Trust{}, found: map[string]*open{},
+		relays: map[string]behind{}, first: map[tenant.ID]time.Time{}, held: map[*open]struct{}{}}
 	for i := range ctx.Model.Trusts {
 		t := &ctx.Model.Trusts[i]
+		d.trusts[t.Tenant] = append(d.trusts[t.Tenant], t)
+		if p := ctx.Model.Partner(t.Partner); p != nil && p.Tenant != "" && p.Tenant != t.Tenant {
+			d.trusts[p.Tenant] = append(d.trusts[p.Tenant], t)
+		}
 		for _, r := range t.RemoteTools {
 			d.sanction(t.Tenant, r.Tool)
 			if p := ctx.Model.Partner(t.Partner); p != nil && p.Tenant != "" {
@@ -90,8 +116,9 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	if !ok || e.Direction == ocsf.DirectionOut && e.Rule != "" && e.Remote != nil {
 		return
 	}
-	if s.act != "contact" && s.instance != "" && s.relay != "" && len(d.relays) < MaxFindings {
-		d.relays[relayKey(e.Tenant, s)] = s.instance
+	if s.act != "contact" && s.instance != "" && s.relay != "" {
+		detect.MakeRoom(d.relays, MaxFindings, func(r behind) int64 { return r.Last })
+		d.relays[relayKey(e.Tenant, s)] = behind{strings.Clone(s.instance), e.Time.Unix()}
 	}
 	if s.act == "contact" {
 		if !d.byInstance(s.tool) {
@@ -107,7 +134,9 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 
 // learned returns the instance behind a relay. A relay's name and the instance id in an agent's name are different
 // words for the same thing; only what ran on a host tells which belongs to which.
-func (d *Detector) learned(id tenant.ID, s sighting) string { return d.relays[relayKey(id, s)] }
+func (d *Detector) learned(id tenant.ID, s sighting) string {
+	return d.relays[relayKey(id, s)].Instance
+}
 
 func relayKey(id tenant.ID, s sighting) string {
 	return string(id) + "\x00" + s.tool + "\x00" + s.relay
@@ -119,14 +148,8 @@ func (d *Detector) byInstance(tool string) bool { return tool == "screenconnect"
 // sanctioned reports whether a trust valid then declares this tool and instance for the tenant, or the tenant
 // is itself the partner that uses it.
 func (d *Detector) sanctioned(e *ocsf.Event, s sighting) bool {
-	for i := range d.model.Trusts {
-		t := &d.model.Trusts[i]
-		if t.Tenant != e.Tenant {
-			p := d.model.Partner(t.Partner)
-			if p == nil || p.Tenant != e.Tenant {
-				continue
-			}
-		} else if !t.ValidAt(e.Time) {
+	for _, t := range d.trusts[e.Tenant] {
+		if t.Tenant == e.Tenant && !t.ValidAt(e.Time) {
 			continue
 		}
 		for _, r := range t.RemoteTools {
@@ -163,20 +186,21 @@ func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 		key = s.relay
 	}
 	id := string(e.Tenant) + "\x00" + s.tool + "\x00" + key
-	f := d.found[id]
-	if f == nil {
-		if len(d.found) >= MaxFindings {
-			return
-		}
-		f = &ocsf.Finding{Tenant: e.Tenant, Layer: e.Layer, Detector: d.Name(), Technique: "T1219", Confidence: 60, Outcome: ocsf.OutcomeUnknown}
+	o := d.found[id]
+	if o == nil {
+		detect.MakeRoom(d.found, MaxFindings, func(o *open) int64 { return o.Finding.End.Unix() })
+		f := &ocsf.Finding{Tenant: e.Tenant, Layer: e.Layer, Detector: d.Name(), Technique: "T1219", Confidence: 60, Outcome: ocsf.OutcomeUnknown}
 		if known {
 			f.Rule, f.Title, f.Technique = "remotetool/foreign-instance", "A sanctioned remote tool, but not a sanctioned instance", "T1219.002"
 		} else {
 			f.Rule, f.Title = "remotetool/unsanctioned-tool", "A remote tool that nobody declared"
 		}
 		f.Identify(time.Time{}, s.tool, key)
-		d.found[id] = f
+		o = &open{Finding: f, Tool: s.tool, Key: key, Known: known}
+		d.found[id] = o
 	}
+	f := o.Finding
+	severity, outcome, entities := f.Severity, f.Outcome, len(f.Entities)
 	f.AddEvidence(e)
 	d.grade(f, e, s, known)
 	if s.instance != "" {
@@ -196,8 +220,15 @@ func (d *Detector) report(e *ocsf.Event, s sighting, emit detect.Emit) {
 			f.AddEntity(ocsf.EntityUser, e.Remote.Operator, ocsf.RoleActor)
 		}
 	}
-	f.Reason = d.reason(f, s, key, known)
-	emit(f.Clone())
+	if f.Count <= ocsf.MaxEvidence || f.Severity != severity || f.Outcome != outcome || len(f.Entities) != entities {
+		emit(o.finding())
+		o.Held = false
+		delete(d.held, o)
+		return
+	}
+	o.Held = true
+	d.held[o] = struct{}{}
+	d.pending++
 }
 
 func (d *Detector) grade(f *ocsf.Finding, e *ocsf.Event, s sighting, known bool) {
@@ -220,22 +251,44 @@ func (d *Detector) grade(f *ocsf.Finding, e *ocsf.Event, s sighting, known bool)
 	}
 }
 
-func (d *Detector) reason(f *ocsf.Finding, s sighting, key string, known bool) string {
-	what := s.tool
-	if key != "" {
-		what += " instance " + key
+// finding is what there is to tell.
+func (o *open) finding() *ocsf.Finding {
+	f := o.Finding.Clone()
+	what := o.Tool
+	if o.Key != "" {
+		what += " instance " + o.Key
 	}
-	if known {
-		return fmt.Sprintf("%s was seen %d times; this tenant's trusts declare %s, but not this instance, so it is somebody else's.", what, f.Count, s.tool)
+	if f.Reason = fmt.Sprintf("%s was seen %d times; no trust of this tenant declares %s.", what, f.Count, o.Tool); o.Known {
+		f.Reason = fmt.Sprintf("%s was seen %d times; this tenant's trusts declare %s, but not this instance, so it is somebody else's.", what, f.Count, o.Tool)
 	}
-	return fmt.Sprintf("%s was seen %d times; no trust of this tenant declares %s.", what, f.Count, s.tool)
+	return f
 }
 
-// Advance does nothing: nothing here depends on the passing of time.
-func (d *Detector) Advance(time.Time, detect.Emit) {}
+// Advance emits what has grown, and forgets once a day what was not seen for long.
+func (d *Detector) Advance(now time.Time, emit detect.Emit) {
+	for o := range d.held {
+		emit(o.finding())
+		o.Held = false
+	}
+	clear(d.held)
+	if now.Sub(d.swept) < 24*time.Hour {
+		return
+	}
+	d.swept = now
+	limit := now.Add(-ForgetAfter)
+	maps.DeleteFunc(d.found, func(_ string, o *open) bool { return o.Finding.End.Before(limit) })
+	maps.DeleteFunc(d.relays, func(_ string, r behind) bool { return r.Last < limit.Unix() })
+}
 
-// Conclude does nothing: what is found is emitted at once.
-func (d *Detector) Conclude(detect.Emit) {}
+// Conclude emits what has grown since it was last emitted.
+func (d *Detector) Conclude(emit detect.Emit) {
+	for o := range d.held {
+		emit(o.finding())
+	}
+}
+
+// Pending counts the events that were held back.
+func (d *Detector) Pending() uint64 { return d.pending }
 
 // Explain says what the detector makes of one event.
 func (d *Detector) Explain(e *ocsf.Event) []string {
@@ -255,22 +308,32 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 }
 
 type snapshot struct {
-	Found  map[string]*ocsf.Finding
-	Relays map[string]string
+	Found  map[string]*open
+	Relays map[string]behind
 	First  map[tenant.ID]time.Time
+	Swept  time.Time
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.found, d.relays, d.first})
+	return detect.EncodeState(snapshot{d.found, d.relays, d.first, d.swept})
 }
 
 // Restore takes what Snapshot returned.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{map[string]*ocsf.Finding{}, map[string]string{}, map[tenant.ID]time.Time{}}
+	s := snapshot{Found: map[string]*open{}, Relays: map[string]behind{}, First: map[tenant.ID]time.Time{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.found, d.relays, d.first = s.Found, s.Relays, s.First
+	for id, o := range s.Found {
+		if o == nil || o.Finding == nil {
+			return fmt.Errorf("reading the state of remotetool: %q has no finding", id)
+		}
+		if o.Held {
+			d.held[o] = struct{}{}
+			d.pending++
+		}
+	}
+	d.found, d.relays, d.first, d.swept = s.Found, s.Relays, s.First, s.Swept
 	return nil
 }

@@ -270,9 +270,14 @@ func TestFloodOfInstancesAndRelaysIsBounded(t *testing.T) {
 	}
 	d = New(detect.Context{Model: model()})
 	var f *ocsf.Finding
+	told, keep := 0, func(x *ocsf.Finding) { f = x }
 	for i := range 3000 {
 		d.Process(act(monday, "connect", "screenconnect", foreign, relay(fmt.Sprintf("r%d.evil.example", i)), device(fmt.Sprintf("WS-%d", i)),
-			func(e *ocsf.Event) { e.Remote.Operator = fmt.Sprintf("op-%d", i) }), func(x *ocsf.Finding) { f = x })
+			func(e *ocsf.Event) { e.Remote.Operator = fmt.Sprintf("op-%d", i) }), func(*ocsf.Finding) { told++ })
+	}
+	d.Advance(monday, keep)
+	if told > 100 {
+		t.Errorf("a flood of 3000 events was told %d times", told)
 	}
 	if len(f.Entities) > maxEntities+3 || len(f.Evidence) > ocsf.MaxEvidence || f.Count != 3000 {
 		t.Errorf("%d entities, %d kept of %d events", len(f.Entities), len(f.Evidence), f.Count)
