@@ -222,7 +222,7 @@ func batch(data []byte) (end, records int) {
 func (f *file) frame(b *listen.Binding, data []byte, records int, cut bool, now time.Time) bus.Frame {
 	x := bus.Frame{
 		Sensor: b.Sensor, Tenant: b.Tenant, Layer: b.Layer, Authenticated: b.Authenticated, Received: now, Name: f.name,
-		First: f.place.Lines + 1, Key: f.place.Key, Data: bytes.Clone(data), Records: records,
+		First: f.place.Lines + 1, Key: fmt.Sprintf("%s.%d.%d", f.place.Key, f.place.Lines+1, len(data)), Data: bytes.Clone(data), Records: records,
 	}
 	if f.place.Offset == 0 { // it begins with the header, and the parts behind it need that
 		f.head, f.headDone = headOf(f.name, x.Data[:min(len(data), maxHead)])

@@ -2,8 +2,8 @@
 // at again and again; no notification of the system is needed, so that network file systems work too.
 //
 // What was handed on is remembered only after it was kept, so that nothing is skipped, whatever moment the program
-// ends at. What was kept and not remembered is handed on again under the same Frame.Key and numbers, by which it is
-// known for the same. A file is known by device and inode, where there are any, and by its first bytes: rotation by
+// ends at. What was kept and not remembered is handed on again with the same name and numbers, and where its end is
+// the same under the same Frame.Key, by which it is known for the same. A file is known by device and inode, where there are any, and by its first bytes: rotation by
 // renaming goes on in the renamed file and then begins the new one, also where both happened while nobody watched;
 // rotation by copying and truncating begins anew. Compressed files are left alone. What is written between a copy
 // and its truncation, or to a file that is compressed and removed before it was read, is lost to everybody.
@@ -30,7 +30,7 @@ type Place struct {
 	Device, Inode uint64 // zero where the system has none
 	Sum           string // SHA-256 of the file's first bytes, hexadecimal
 	SumBytes      int64  // how many bytes, at most 1024
-	Key           string // names this file for ever; Frame.Key
+	Key           string // names this file for ever; Frame.Key begins with it
 	Offset        int64  // bytes handed on
 	Lines         int64  // lines handed on
 }
