@@ -17,6 +17,13 @@ const (
 	linger = time.Minute
 )
 
+// Looking for files takes one part in searchShare of the time at most, so that very many of them are looked for less
+// often, but no less often than mostSearch.
+const (
+	searchShare = 50
+	mostSearch  = 30 * time.Second
+)
+
 // set follows the files of one source.
 type set struct {
 	t       *Tailer
@@ -27,6 +34,7 @@ type set struct {
 	began   bool
 	open    int
 	buf     []byte
+	took    time.Duration // the last look for files
 
 	pending []bus.Frame // read, and not handed on yet
 	begun   map[string]Place
@@ -51,7 +59,7 @@ func (s *set) run(ctx context.Context) error {
 	for {
 		now := time.Now()
 		look := s.poll
-		if searched.IsZero() || now.Sub(searched) >= s.t.config.Search {
+		if searched.IsZero() || now.Sub(searched) >= max(s.t.config.Search, min(searchShare*s.took, mostSearch)) {
 			searched, look = now, s.search
 		}
 		if err := look(ctx, now); err != nil {
@@ -83,7 +91,9 @@ func (s *set) poll(ctx context.Context, now time.Time) error {
 // search finds files that came, went and changed their names, and reads whatever has grown.
 func (s *set) search(ctx context.Context, now time.Time) error {
 	before := len(s.files)
+	begin := time.Now()
 	list, more := s.pattern.find(s.t.config.MaxFiles)
+	s.took = time.Since(begin)
 	s.t.count.left.Store(int64(more))
 	paths := make(map[identity]string, len(list))
 	infos := make(map[string]fs.FileInfo, len(list))

@@ -57,7 +57,7 @@ type Config struct {
 	Sources  []Source
 	Offsets  Offsets
 	Poll     time.Duration // how often growing files are looked at; 0: 200 ms
-	Search   time.Duration // how often files are looked for, and resting ones looked at; 0: 10 polls
+	Search   time.Duration // how often files are looked for, and resting ones looked at; 0: 10 polls; very many files are looked for less often
 	MaxFiles int           // followed at a time; 0: 100,000
 	MaxOpen  int           // kept open; 0: 256
 	Log      *slog.Logger
