@@ -38,8 +38,8 @@ func newLevelSet(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set TENANT LEVEL",
 		Short: "Raise a tenant's alert level, with a reason and an end",
-		Example: `  breakwater level set acme heightened --reason "their provider was phished" --for 72h
-  breakwater level set acme elevated --reason "audit week" --until 2026-03-09T18:00:00Z`,
+		Example: `  breakwater level set acme heightened --reason INC-2041 --for 72h
+  breakwater level set acme elevated --reason audit --until 2026-03-09T18:00:00Z`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
@@ -94,7 +94,7 @@ func newLevelEnd(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "end TENANT",
 		Short:   "Let a tenant fall back to normal now",
-		Example: `  breakwater level end acme --reason "the provider changed all passwords"`,
+		Example: "  breakwater level end acme --reason INC-2041",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
