@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
@@ -204,6 +205,12 @@ func (s *set) meet(list []found, paths map[identity]string, now time.Time) {
 			s.skip(f)
 		}
 	}
+	for _, f := range s.retired { // what was seen to move needs no memory
+		delete(left, f.id)
+	}
+	for _, f := range s.files {
+		delete(left, f.id)
+	}
 	for id, place := range left {
 		if path := sibling(lost[id], id); path != "" && s.files[path] == nil {
 			s.goOn(path, id, filepath.Base(lost[id]), place, now)
@@ -296,9 +303,13 @@ func (s *set) remembered(list []found, now time.Time) {
 			if err != nil {
 				continue
 			}
+			id := identityOf(info)
+			if slices.ContainsFunc(s.retired, func(f *file) bool { return f.id == id }) {
+				continue
+			}
 			place, ok, err := s.t.config.Offsets.Load(s.source.Binding.Sensor, path)
 			if err == nil && ok && place.Offset < info.Size() {
-				s.goOn(path, identityOf(info), base, place, now)
+				s.goOn(path, id, base, place, now)
 			}
 		}
 	}

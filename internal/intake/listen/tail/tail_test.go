@@ -261,6 +261,34 @@ func TestRotationByRenaming(t *testing.T) {
 	}
 }
 
+func TestARenamedFileIsFollowedOnce(t *testing.T) {
+	r := newRig(t, "app.log")
+	tl, err := New(Config{Sources: []Source{{Binding: listen.Binding{Sensor: "s"}, Pattern: filepath.Join(r.dir, "app.log")}}, Offsets: r.memory}, r.to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := tl.sets[0]
+	s.buf, s.begun, s.places = make([]byte, 1<<10), map[string]Place{}, map[string]Place{}
+	step := func() {
+		t.Helper()
+		if err := s.search(context.Background(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.write("app.log", "one\n")
+	step()
+	r.rename("app.log", "app.log.1")
+	r.write("app.log.1", "two\n") // and the new file comes before anybody looks
+	r.write("app.log", "three\n")
+	step()
+	r.write("app.log.1", "late\n")
+	step()
+	r.expect("app.log 1 one", "app.log 2 two", "app.log 1 three", "app.log 3 late")
+	for _, f := range append(s.retired, s.files[filepath.Join(r.dir, "app.log")]) {
+		f.close()
+	}
+}
+
 func TestRotationWhileNobodyWatched(t *testing.T) {
 	for _, pattern := range []string{"app.log", "app.log*"} {
 		t.Run(pattern, func(t *testing.T) {
