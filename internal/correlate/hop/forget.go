@@ -44,7 +44,7 @@ func (g *Graph) unlink() {
 	dropped := func(_ string, s *Session) bool { return g.sessions[s.ID] != s }
 	maps.DeleteFunc(g.running, dropped)
 	maps.DeleteFunc(g.logons, dropped)
-	g.flows.index = nil
+	g.grown++
 }
 
 func (fs *flows) forget(before time.Time) {

@@ -17,6 +17,7 @@ type Graph struct {
 	logons   map[string]*Session // tenant, device, account → the session that logged on there last
 	Left     int64               // events of sessions that had to go because MaxSessions was reached
 	most     int                 // MaxSessions, but for tests
+	grown    int64               // rises where a session changes that Trace walks over
 	flows    *flows              // what Trace walks over
 }
 
@@ -33,6 +34,9 @@ func (g *Graph) Add(e *ocsf.Event) {
 		return
 	}
 	e.Session = s.ID
+	if s.Kind == KindVPN || s.Kind == KindRMM {
+		g.grown++
+	}
 	s.Events++
 	if e.Time.After(s.End) {
 		s.End = e.Time

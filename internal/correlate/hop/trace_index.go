@@ -30,41 +30,111 @@ type traceIndex struct {
 	flows  *flows
 	trusts map[tenant.ID][]*tenant.Trust
 	places map[tenantAddr]Place
-	to     map[Place][]*edge // by start
-	pairs  map[[2]Place]int  // sessions of a pair
+	worked ways // of records
+	held   ways // of leases and of remote tools' sessions, which grow
+	grown  int64
 }
 
-// traceIndex builds the index, or returns the one that still holds.
-func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
-	if ix := g.flows.index; ix != nil && ix.model == m {
-		return ix
-	}
-	ix := &traceIndex{model: m, flows: g.flows, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, to: map[Place][]*edge{}, pairs: map[[2]Place]int{}}
-	for i := range m.Trusts {
-		t := &m.Trusts[i]
-		ix.trusts[t.Tenant] = append(ix.trusts[t.Tenant], t)
-	}
-	for _, e := range ix.join(g.flows.list) {
-		ix.add(e)
-	}
-	for _, s := range g.Sessions() {
-		for _, e := range ix.session(s) {
-			ix.add(e)
-		}
-	}
-	for _, list := range ix.to {
-		slices.SortFunc(list, compareEdges)
-	}
-	g.flows.index = ix
-	return ix
+// ways are sessions from place to place by where they lead.
+type ways struct {
+	to    map[Place]*arrivals
+	pairs map[[2]Place]int // sessions of a pair
 }
 
-func (ix *traceIndex) add(e *edge) {
+// arrivals are the sessions into one place, by start, and until when one of them or of those before it may have been
+// open.
+type arrivals struct {
+	list  []*edge
+	until []time.Time
+}
+
+func newWays() ways { return ways{to: map[Place]*arrivals{}, pairs: map[[2]Place]int{}} }
+
+func (w *ways) add(e *edge) {
 	if e.from == e.to || e.from.Name() == "" {
 		return
 	}
-	ix.to[e.to] = append(ix.to[e.to], e)
-	ix.pairs[[2]Place{e.from, e.to}]++
+	a := w.to[e.to]
+	if a == nil {
+		a = &arrivals{}
+		w.to[e.to] = a
+	}
+	a.list = append(a.list, e)
+	w.pairs[[2]Place{e.from, e.to}]++
+}
+
+func (w *ways) sort() {
+	for _, a := range w.to {
+		slices.SortFunc(a.list, compareEdges)
+		a.until = make([]time.Time, len(a.list))
+		for i, e := range a.list {
+			a.until[i] = e.end.Add(e.slack())
+			if i > 0 && a.until[i-1].After(a.until[i]) {
+				a.until[i] = a.until[i-1]
+			}
+		}
+	}
+}
+
+// traceIndex returns the index, of which it builds anew what no longer holds: what records say, or what sessions do.
+func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
+	ix := g.flows.index
+	if ix == nil || ix.model != m {
+		ix = &traceIndex{model: m, flows: g.flows, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, worked: newWays(), grown: -1}
+		for i := range m.Trusts {
+			t := &m.Trusts[i]
+			ix.trusts[t.Tenant] = append(ix.trusts[t.Tenant], t)
+		}
+		for _, e := range ix.join(g.flows.list) {
+			ix.worked.add(e)
+		}
+		ix.worked.sort()
+		g.flows.index = ix
+	}
+	if ix.grown != g.grown {
+		ix.held, ix.grown = newWays(), g.grown
+		for _, s := range g.Sessions() {
+			for _, e := range ix.session(s) {
+				ix.held.add(e)
+			}
+		}
+		ix.held.sort()
+	}
+	return ix
+}
+
+// open calls each with the sessions into a place that may have been open at a time, the last first.
+func (ix *traceIndex) open(at Place, when time.Time, each func(*edge)) {
+	var lists [2]arrivals
+	var next [2]int
+	for k, w := range [...]*ways{&ix.worked, &ix.held} {
+		if a := w.to[at]; a != nil {
+			lists[k] = *a
+			next[k], _ = slices.BinarySearchFunc(a.list, when, func(e *edge, t time.Time) int {
+				if e.start.After(t) {
+					return 1
+				}
+				return -1
+			})
+		}
+		next[k]--
+	}
+	for {
+		best := -1
+		for k := range lists {
+			if i := next[k]; i < 0 || when.After(lists[k].until[i]) {
+				continue
+			}
+			if best < 0 || compareEdges(lists[k].list[next[k]], lists[best].list[next[best]]) >= 0 {
+				best = k
+			}
+		}
+		if best < 0 {
+			return
+		}
+		each(lists[best].list[next[best]])
+		next[best]--
+	}
 }
 
 // join makes edges of records. Up to four sensors of two tenants see one connection: equal addresses and ports, and
@@ -75,7 +145,13 @@ func (ix *traceIndex) join(list []flow) []*edge {
 		order[i] = &list[i]
 	}
 	slices.SortFunc(order, func(a, b *flow) int {
-		return cmp.Or(a.compareTuple(b), a.start.Compare(b.start), strings.Compare(string(a.tenant), string(b.tenant)),
+		if c := a.compareTuple(b); c != 0 {
+			return c
+		}
+		if c := a.start.Compare(b.start); c != 0 {
+			return c
+		}
+		return cmp.Or(strings.Compare(string(a.tenant), string(b.tenant)),
 			a.end.Compare(b.end), cmp.Compare(a.packets, b.packets), strings.Compare(a.file, b.file), cmp.Compare(a.record, b.record))
 	})
 	var out []*edge
@@ -109,7 +185,13 @@ func latest(list []*edge, e *edge) *edge {
 }
 
 func (f *flow) compareTuple(o *flow) int {
-	return cmp.Or(f.src.Compare(o.src), f.dst.Compare(o.dst), cmp.Compare(f.sport, o.sport), cmp.Compare(f.dport, o.dport),
+	if c := f.src.Compare(o.src); c != 0 {
+		return c
+	}
+	if c := f.dst.Compare(o.dst); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(f.sport, o.sport), cmp.Compare(f.dport, o.dport),
 		strings.Compare(f.srcHost, o.srcHost), strings.Compare(f.dstHost, o.dstHost))
 }
 
@@ -140,7 +222,10 @@ func (e *edge) merge(o *edge) {
 }
 
 func compareEdges(a, b *edge) int {
-	return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), strings.Compare(a.from.Name(), b.from.Name()),
+	if c := a.start.Compare(b.start); c != 0 {
+		return c
+	}
+	return cmp.Or(a.end.Compare(b.end), strings.Compare(a.from.Name(), b.from.Name()),
 		strings.Compare(string(a.from.Tenant), string(b.from.Tenant)), cmp.Compare(a.port, b.port), strings.Compare(a.kind, b.kind),
 		strings.Compare(a.user, b.user), cmp.Compare(a.packets, b.packets))
 }
@@ -195,23 +280,22 @@ func (ix *traceIndex) into(at Place, when, until time.Time, user string, passed 
 	sources := map[Place]bool{}
 	var weak *edge
 	weakSources := map[Place]bool{}
-	for _, e := range ix.to[at] {
-		if e.start.After(when) {
-			break
-		}
+	ix.open(at, when, func(e *edge) {
 		if passed[e.from] || when.After(e.end.Add(e.slack())) {
-			continue
+			return
 		}
 		if e.weak() && (user == "" || e.user != user) {
-			weak = e
+			if weak == nil {
+				weak = e
+			}
 			weakSources[e.from] = true
-			continue
+			return
 		}
 		sources[e.from] = true
-		if s := ix.score(e, when, until, user); best == nil || s >= score {
+		if s := ix.score(e, when, until, user); best == nil || s > score {
 			best, score = e, s
 		}
-	}
+	})
 	if best == nil && weak != nil && len(weakSources) == 1 {
 		return weak, 0, ix.score(weak, when, until, user)
 	}
@@ -253,5 +337,5 @@ func (ix *traceIndex) score(e *edge, when, until time.Time, user string) float64
 			s -= 2
 		}
 	}
-	return math.Round((s+2/float64(ix.pairs[[2]Place{e.from, e.to}]))*100) / 100
+	return math.Round((s+2/float64(ix.worked.pairs[[2]Place{e.from, e.to}]+ix.held.pairs[[2]Place{e.from, e.to}]))*100) / 100
 }

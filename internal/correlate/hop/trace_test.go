@@ -205,7 +205,7 @@ func TestTraceRemembersWhoSawASession(t *testing.T) {
 	if len(h) != 1 || !slices.Equal(h[0].Seen, []tenant.ID{"north", "south"}) || h[0].Packets != 403 || h[0].Others != 0 {
 		t.Errorf("got %+v", h)
 	}
-	if n := len(g.flows.index.to[h[0].To]); n != 1 {
+	if n := len(g.flows.index.worked.to[h[0].To].list); n != 1 {
 		t.Errorf("one connection is %d sessions", n)
 	}
 }
