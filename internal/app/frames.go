@@ -86,7 +86,7 @@ func (d *frameDecoder) frame(f *bus.Frame, out *delivery) {
 			s.Bad(0, err.Error(), f.Data)
 			return
 		}
-		if err := format.Read(context.Background(), name, io.MultiReader(bytes.NewReader(head), rest), s); err != nil {
+		if err := format.Read(decode.WithReceived(context.Background(), f.Received), name, io.MultiReader(bytes.NewReader(head), rest), s); err != nil {
 			s.Bad(0, err.Error(), f.Data)
 		}
 	}
@@ -148,9 +148,6 @@ func (s *frameSink) assign(e *ocsf.Event) (reason string) {
 	f := s.frame
 	e.Sensor = f.Sensor
 	if f.Tenant != "" {
-		if s.d.setup.Model.Tenant(f.Tenant) == nil {
-			return fmt.Sprintf("the tenant %s of sensor %s is declared no more", f.Tenant, f.Sensor)
-		}
 		e.Tenant = f.Tenant
 		if f.Layer != "" {
 			e.Layer = f.Layer

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -36,55 +39,106 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 	if !w.observer(rw, r) {
 		return
 	}
-	var b bytes.Buffer
-	gauge := func(name string, v any) { fmt.Fprintf(&b, "breakwater_%s %v\n", name, v) }
+	m := &exposition{}
 	s := &w.live.stats
-	for name, n := range map[string]int64{"records_total": s.records.Load(), "events_total": s.events.Load(), "repeats_total": s.repeats.Load(),
-		"rebuilds_total": s.rebuilds.Load(), "out_of_order_written_off_total": s.writtenOff.Load(), "checkpoints_total": s.checkpoints.Load(),
-		"answers_total": s.draws.Load(), "settling_events": s.waiting.Load(), "out_of_order_events": s.debt.Load()} {
-		gauge(name, n)
+	for _, x := range []struct {
+		name, help string
+		n          int64
+	}{
+		{"records_total", "records taken from the bus", s.records.Load()},
+		{"events_total", "events of these, repeats not counted", s.events.Load()},
+		{"repeats_total", "events that were delivered again", s.repeats.Load()},
+		{"checkpoints_total", "checkpoints written since the start", s.checkpoints.Load()},
+		{"answers_total", "answers drawn since the start", s.draws.Load()},
+		{"rebuilds_total", "times that events were put into order anew", s.rebuilds.Load()},
+		{"out_of_order_written_off_total", "events that stay as they were taken", s.writtenOff.Load()},
+	} {
+		m.write(x.name, "counter", x.help, x.n)
 	}
-	gauge("answer_seconds", float64(s.drawMicros.Load())/1e6)
-	gauge("checkpoint_seconds", float64(s.snapMicros.Load())/1e6)
 	_, last := w.bus.Span()
-	gauge("bus_bytes", w.bus.Bytes())
-	gauge("bus_messages_waiting", max(0, int64(last)-s.seq.Load()))
-	gauge("lag_seconds", w.live.lag(last).Seconds())
-	gauge("goroutines", runtime.NumGoroutine())
+	m.write("out_of_order_events", "gauge", "events that a rebuild is yet to put into order", s.debt.Load())
+	m.write("settling_events", "gauge", "events that wait for earlier ones", s.waiting.Load())
+	m.write("bus_bytes", "gauge", "size of the bus on disk", w.bus.Bytes())
+	m.write("bus_messages_waiting", "gauge", "messages accepted and not yet taken", max(0, int64(last)-s.seq.Load()))
+	m.write("lag_seconds", "gauge", "how far the pipeline is behind what was accepted", w.live.lag(last).Seconds())
+	m.write("answer_seconds", "gauge", "time that the last answer took to draw", float64(s.drawMicros.Load())/1e6)
+	m.write("checkpoint_seconds", "gauge", "time that the last checkpoint held the pipeline up", float64(s.snapMicros.Load())/1e6)
+	m.write("goroutines", "gauge", "goroutines", runtime.NumGoroutine())
 	w.damage.mu.Lock()
-	gauge("damages_total", w.damage.count)
+	m.write("damages_total", "counter", "damages found and mended since the start", w.damage.count)
 	w.damage.mu.Unlock()
 	g := w.gate.Stats()
-	for lane, x := range g.Lanes {
-		label := fmt.Sprintf("{lane=%q}", lane)
-		fmt.Fprintf(&b, "breakwater_accepted_records_total%s %d\n", label, x.Records)
-		fmt.Fprintf(&b, "breakwater_accepted_bytes_total%s %d\n", label, x.Bytes)
+	for _, lane := range slices.Sorted(maps.Keys(g.Lanes)) {
+		x := g.Lanes[lane]
+		m.write("accepted_records_total", "counter", "records acknowledged", x.Records, "lane", lane)
+		m.write("accepted_bytes_total", "counter", "bytes acknowledged", x.Bytes, "lane", lane)
 		for _, why := range listen.Reasons() {
 			if n := x.Refused[why]; n > 0 {
-				fmt.Fprintf(&b, "breakwater_refused_records_total{lane=%q,reason=%q} %d\n", lane, why, n)
+				m.write("refused_records_total", "counter", "records that had to wait or were refused", n, "lane", lane, "reason", why.String())
 			}
 		}
 	}
 	for _, l := range w.intakes.syslog {
 		x := l.Stats()
-		for name, n := range map[string]int64{"messages": x.Messages, "cut": x.Cut, "dropped": x.Dropped, "kernel_dropped": x.KernelDropped, "unbound": x.Unbound, "refused": x.Refused} {
-			fmt.Fprintf(&b, "breakwater_syslog_%s_total{listener=%q} %d\n", name, l.Addr().String(), n)
+		for _, c := range []struct {
+			what string
+			n    int64
+		}{{"taken", x.Messages}, {"cut", x.Cut}, {"dropped", x.Dropped}, {"kernel_dropped", x.KernelDropped}, {"unbound", x.Unbound}, {"refused", x.Refused}} {
+			m.write("syslog_messages_total", "counter", "syslog messages, and senders that were turned away", c.n, "listener", l.Addr().String(), "what", c.what)
 		}
 	}
 	if a, _ := w.board.read(); a != nil {
 		for _, row := range a.Coverage {
-			label := fmt.Sprintf("{tenant=%q,layer=%q,sensor=%q}", row.Tenant, row.Layer, row.Sensor)
-			fmt.Fprintf(&b, "breakwater_sensor_events_total%s %d\n", label, row.Events)
-			fmt.Fprintf(&b, "breakwater_sensor_late_total%s %d\n", label, row.Late)
-			fmt.Fprintf(&b, "breakwater_sensor_unparsed_total%s %d\n", label, row.Unparsed)
+			of := []string{"tenant", string(row.Tenant), "layer", string(row.Layer), "sensor", row.Sensor}
+			m.write("sensor_events_total", "counter", "events of a sensor", row.Events, of...)
+			m.write("sensor_late_total", "counter", "events of a sensor that came late", row.Late, of...)
+			m.write("sensor_unparsed_total", "counter", "records of a sensor that could not be read", row.Unparsed, of...)
 		}
-		gauge("campaigns", len(a.Result.Campaigns))
-		gauge("incidents", len(a.Result.Incidents))
-		gauge("findings", len(a.Result.List))
+		m.write("campaigns", "gauge", "campaigns", len(a.Result.Campaigns))
+		m.write("incidents", "gauge", "incidents", len(a.Result.Incidents))
+		m.write("findings", "gauge", "findings", len(a.Result.List))
 	}
+	var b bytes.Buffer
+	m.print(&b)
 	metrics.WriteProcessMetrics(&b)
 	rw.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = rw.Write(b.Bytes())
+}
+
+// exposition collects metrics by name, so that each name's lines stand together.
+type exposition struct {
+	names []string
+	lines map[string][]string
+	heads map[string]string
+}
+
+// write adds a value with its labels, as name and value in turn.
+func (x *exposition) write(name, kind, help string, v any, labels ...string) {
+	name = "breakwater_" + name
+	if x.lines == nil {
+		x.lines, x.heads = map[string][]string{}, map[string]string{}
+	}
+	if _, ok := x.heads[name]; !ok {
+		x.names = append(x.names, name)
+		x.heads[name] = fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	}
+	var of string
+	for i := 0; i+1 < len(labels); i += 2 {
+		of += fmt.Sprintf(",%s=%q", labels[i], strings.ToValidUTF8(labels[i+1], "?"))
+	}
+	if of != "" {
+		of = "{" + of[1:] + "}"
+	}
+	x.lines[name] = append(x.lines[name], fmt.Sprintf("%s%s %v\n", name, of, v))
+}
+
+func (x *exposition) print(b *bytes.Buffer) {
+	for _, name := range x.names {
+		b.WriteString(x.heads[name])
+		for _, line := range x.lines[name] {
+			b.WriteString(line)
+		}
+	}
 }
 
 // quietLog hands what net/http says on, below what anybody looks at: most of it is what scanners do.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -274,11 +275,14 @@ func (w *watch) followDeclared(ctx context.Context) {
 			w.log.Error("the changed configuration is not taken; the one before it holds", "err", err)
 			continue
 		}
-		setup, _, err := w.declared.setup(ctx)
+		setup, settings, err := w.declared.setup(ctx)
 		if err != nil {
 			w.declared.stamp = w.declared.stamps()
 			w.log.Error("what changed is not taken; what was before it holds", "err", err)
 			continue
+		}
+		if settings.Listen = w.settings.Listen; !reflect.DeepEqual(settings, w.settings) {
+			w.log.Warn("the serve section of the configuration takes a restart; the rest of it is taken now")
 		}
 		w.live.do(func() {
 			if err := w.live.reload(setup); err != nil {

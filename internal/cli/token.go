@@ -151,8 +151,7 @@ func createToken(cmd *cobra.Command, c *console, f tokenFlags) error {
 	return printOne(c.out, f.output, row, columns)
 }
 
-// speaksForSeveral reports an error unless a declared sensor with that name as its exporter, or with fields alone,
-// finds the tenant in the record.
+// speaksForSeveral reports an error unless the sensor is declared as one that finds the tenant in the record.
 func speaksForSeveral(cmd *cobra.Command, s *state.Store, f tokenFlags) error {
 	var file *config.File
 	if f.config != "" {
@@ -168,10 +167,8 @@ func speaksForSeveral(cmd *cobra.Command, s *state.Store, f tokenFlags) error {
 		return err
 	}
 	if file != nil {
-		for _, x := range file.Sensors {
-			if x.By != "" && x.Path == "" && (x.Exporter == "" || strings.EqualFold(x.Exporter, f.sensor)) {
-				return nil
-			}
+		if x, ok := file.SensorNamed(f.sensor); ok && x.By != "" {
+			return nil
 		}
 	}
 	return usage("--tenant: name the tenant of %s; it may be left out only where the configuration declares %s with tenant_by (--config FILE, or as serve applied it)", f.sensor, f.sensor)
