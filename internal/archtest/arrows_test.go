@@ -202,7 +202,7 @@ func TestEnginesAreLinkedByFew(t *testing.T) {
 			}
 			for _, m := range l.modules {
 				if i := slices.IndexFunc(deps, func(d string) bool { return d == m || strings.HasPrefix(d, m+"/") }); i >= 0 {
-					t.Errorf("%s links %s: only [%s] may, since a relink costs seconds", from, deps[i], strings.Join(l.by, " "))
+					t.Errorf("%s links %s: a relink costs seconds, and only [%s] may; %s", from, deps[i], strings.Join(l.by, " "), l.why)
 				}
 			}
 		}
