@@ -92,17 +92,19 @@ func matrix(in Evidence, campaigns []Campaign, sessions []map[cell]Outcome) []Ma
 	for _, f := range in.Findings {
 		byID[f.ID] = f
 	}
+	outcomes := map[tenant.ID][]TenantOutcome{}
+	for i := range campaigns {
+		for _, t := range campaigns[i].Tenants {
+			outcomes[t.Tenant] = append(outcomes[t.Tenant], t)
+		}
+	}
 	var rows []MatrixRow
 	for i := range in.Model.Tenants {
 		id := in.Model.Tenants[i].ID
 		for _, l := range tenant.Layers {
 			row := MatrixRow{Tenant: id, Layer: l, Outcome: Clear, Events: in.Telemetry.Events(id, l)}
-			for _, c := range campaigns {
-				for _, t := range c.Tenants {
-					if t.Tenant == id {
-						row.add(t, byID)
-					}
-				}
+			for _, t := range outcomes[id] {
+				row.add(t, byID)
 			}
 			for _, m := range sessions {
 				if o, ok := m[cell{id, l}]; ok && rank(o) < rank(row.Outcome) {

@@ -31,6 +31,7 @@ type group struct {
 	accounts map[string]bool         // accounts of the partner that the intruder uses
 	names    map[string]string       // nameless accounts → who stands behind them
 	followed []string                // people of a house who did what a message asked
+	ordered  []*hop.Session          // tainted, by start, while there are as many
 }
 
 // seeds reports whether a finding can begin a campaign: medium or above, not approved, and not what everybody

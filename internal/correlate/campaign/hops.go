@@ -16,7 +16,7 @@ const MaxHops = 200
 // session carries.
 func (g *group) hops() []Hop {
 	var out []Hop
-	covered := map[string][]string{} // session → findings
+	covered := map[string][]*ocsf.Finding{} // by session
 	for _, f := range g.findings {
 		var on []string
 		for _, id := range sessionsOf(f) {
@@ -29,7 +29,7 @@ func (g *group) hops() []Hop {
 			continue
 		}
 		for _, id := range on {
-			covered[id] = append(covered[id], f.ID)
+			covered[id] = append(covered[id], f)
 		}
 	}
 	for _, s := range g.sortedTaint() {
@@ -81,18 +81,15 @@ func (g *group) findingHop(f *ocsf.Finding) Hop {
 	return h
 }
 
-func (g *group) sessionHop(s *hop.Session, findings []string) Hop {
-	h := Hop{Time: s.Start.UTC(), Kind: string(s.Kind), Trust: s.Trust, Findings: findings, Severity: ocsf.SeverityLow, Outcome: string(ocsf.OutcomeAttempted)}
+func (g *group) sessionHop(s *hop.Session, findings []*ocsf.Finding) Hop {
+	h := Hop{Time: s.Start.UTC(), Kind: string(s.Kind), Trust: s.Trust, Severity: ocsf.SeverityLow, Outcome: string(ocsf.OutcomeAttempted)}
 	h.To = HopEnd{Tenant: s.Tenant, Entity: ocsf.Entity{Type: ocsf.EntityIP, Value: addrOf(s)}}
 	if !s.Success.IsZero() {
 		h.Outcome = string(ocsf.OutcomeSucceeded)
 	}
-	for _, id := range findings {
-		for _, f := range g.findings {
-			if f.ID == id {
-				h.Severity = max(h.Severity, f.Severity)
-			}
-		}
+	for _, f := range findings {
+		h.Findings = append(h.Findings, f.ID)
+		h.Severity = max(h.Severity, f.Severity)
 	}
 	if s.Partner == g.partner && s.Tenant != g.home {
 		h.From.Tenant = g.home

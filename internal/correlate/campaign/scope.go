@@ -18,8 +18,16 @@ func (g *group) conclude(in Evidence) *Campaign {
 	c.Start, c.End = g.span()
 	c.Drawn = c.End
 	from, to := g.clientSpan()
+	findings, sessions := map[tenant.ID][]*ocsf.Finding{}, map[tenant.ID][]*hop.Session{}
+	for _, f := range g.findings {
+		findings[f.Tenant] = append(findings[f.Tenant], f)
+	}
+	for _, s := range g.sortedTaint() {
+		sessions[s.Tenant] = append(sessions[s.Tenant], s)
+	}
 	for i := range in.Model.Tenants {
-		c.Tenants = append(c.Tenants, g.scope(&in.Model.Tenants[i], c.Accesses, from, to))
+		t := &in.Model.Tenants[i]
+		c.Tenants = append(c.Tenants, g.scope(t, findings[t.ID], sessions[t.ID], c.Accesses, from, to))
 	}
 	slices.SortFunc(c.Tenants, func(a, b TenantOutcome) int { return strings.Compare(string(a.Tenant), string(b.Tenant)) })
 	c.FirstFoothold = g.foothold(c)
@@ -205,29 +213,27 @@ func shows(a Access) []tenant.Layer {
 	return []tenant.Layer{tenant.LayerAccess, tenant.LayerNetwork, tenant.LayerEndpoint}
 }
 
-// scope gives one tenant its outcome, with the reason.
-func (g *group) scope(t *tenant.Tenant, held []Access, from, to time.Time) TenantOutcome {
+// scope gives one tenant its outcome, with the reason, from its findings and the intruder's sessions there.
+func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*hop.Session, held []Access, from, to time.Time) TenantOutcome {
 	o := TenantOutcome{Tenant: t.ID, Outcome: Clear, Findings: []string{}}
-	for _, f := range g.findings {
-		if f.Tenant == t.ID {
-			o.Findings = append(o.Findings, f.ID)
-			if o.Since.IsZero() || f.Time.Before(o.Since) {
-				o.Since = f.Time.UTC()
-			}
-			if o.Trust == "" {
-				o.Trust = f.Trust
-			}
-			if f.Detector == "recon" && t.ID == g.home {
-				o.Outcome, o.Reason = Succeeded, "the intruder works from its system "+source(f)
-			} else if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
-				o.Outcome, o.Reason = Succeeded, f.Title
-			} else if o.Outcome == Clear {
-				o.Outcome, o.Reason = Attempted, f.Title
-			}
+	for _, f := range findings {
+		o.Findings = append(o.Findings, f.ID)
+		if o.Since.IsZero() || f.Time.Before(o.Since) {
+			o.Since = f.Time.UTC()
+		}
+		if o.Trust == "" {
+			o.Trust = f.Trust
+		}
+		if f.Detector == "recon" && t.ID == g.home {
+			o.Outcome, o.Reason = Succeeded, "the intruder works from its system "+source(f)
+		} else if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
+			o.Outcome, o.Reason = Succeeded, f.Title
+		} else if o.Outcome == Clear {
+			o.Outcome, o.Reason = Attempted, f.Title
 		}
 	}
-	for _, s := range g.sortedTaint() {
-		if s.Tenant != t.ID || s.Out {
+	for _, s := range sessions {
+		if s.Out {
 			continue
 		}
 		if o.Since.IsZero() || s.Start.Before(o.Since) {
@@ -299,7 +305,11 @@ func layerNames(l []tenant.Layer) string {
 	return strings.Join(s, ", ")
 }
 
+// sortedTaint returns the intruder's sessions by start, then id. They only become more, never others.
 func (g *group) sortedTaint() []*hop.Session {
+	if len(g.ordered) == len(g.tainted) {
+		return g.ordered
+	}
 	out := make([]*hop.Session, 0, len(g.tainted))
 	for _, s := range g.tainted {
 		out = append(out, s)
@@ -310,6 +320,7 @@ func (g *group) sortedTaint() []*hop.Session {
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
+	g.ordered = out
 	return out
 }
 
