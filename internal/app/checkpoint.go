@@ -52,12 +52,7 @@ const engineSection = "engine/"
 // snapshot encodes the core. It costs time in proportion to the state, and changes nothing.
 func (c *core) snapshot(now time.Time) (*checkpoint, error) {
 	k := &checkpoint{head: checkpointHead{Seq: c.seq, Written: now.UTC(), Snapshot: c.setup.Model.Version, Records: c.records, Events: c.events,
-		Repeats: c.repeats, From: c.from, To: c.to, Clock: maps.Clone(c.clock), Debt: c.debt}, sections: map[string][]byte{}}
-	for _, t := range c.clock {
-		if t.After(k.head.Taken) {
-			k.head.Taken = t
-		}
-	}
+		Repeats: c.repeats, From: c.from, To: c.to, Taken: c.taken(), Clock: maps.Clone(c.clock), Debt: c.debt}, sections: map[string][]byte{}}
 	states, err := c.engine.Snapshot()
 	if err != nil {
 		return nil, err

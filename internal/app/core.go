@@ -121,7 +121,6 @@ func (c *core) refresh() {
 }
 
 func (c *core) takeNow(e *ocsf.Event) {
-	c.span(e)
 	if e.Src.IP.IsValid() {
 		c.remember(e)
 	}
@@ -132,6 +131,7 @@ func (c *core) takeNow(e *ocsf.Event) {
 		c.engine.Feed(e)
 		return
 	}
+	c.span(e)
 	if e.Time.Before(c.clock[e.Tenant]) {
 		c.debt.add(e.Time)
 	} else {
@@ -165,6 +165,16 @@ func (c *core) span(e *ocsf.Event) {
 	if e.Time.After(c.to) {
 		c.to = e.Time
 	}
+}
+
+// taken is the latest event time that was taken, of clocks that can be right.
+func (c *core) taken() (latest time.Time) {
+	for _, t := range c.clock {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	return latest
 }
 
 // draw concludes as if the input ended now.

@@ -415,10 +415,11 @@ func (l *live) last() error {
 // forget drops what is older than the horizon, so that months of watching take no more memory than some.
 func (l *live) forget() {
 	l.forgot = l.now()
-	if l.horizon <= 0 || l.core.to.IsZero() {
+	latest := l.core.taken()
+	if l.horizon <= 0 || latest.IsZero() {
 		return
 	}
-	before := l.core.to.Add(-l.horizon)
+	before := latest.Add(-l.horizon)
 	l.core.engine.Forget(before)
 	l.core.graph.Forget(before)
 	l.core.telemetry.Forget(before)
