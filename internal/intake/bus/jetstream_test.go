@@ -257,6 +257,39 @@ func TestTrimGivesRoomBackByBlocksAndHidesTheRest(t *testing.T) {
 	}
 }
 
+func TestTrimmingBehindAReaderTakesNothingFromIt(t *testing.T) {
+	j, d := open(t, t.TempDir(), Options{})
+	const messages = 60
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := make(chan uint64, messages)
+	done := make(chan error, 1)
+	go func() {
+		done <- j.Read(ctx, 0, true, func(m *Message) error {
+			got <- m.Seq
+			return j.Trim(ctx, m.Seq-1)
+		})
+	}()
+	for n := range messages {
+		publish(t, j, large(n))
+	}
+	for want := uint64(1); want <= messages; want++ {
+		select {
+		case place := <-got:
+			if place != want {
+				t.Fatalf("place %d came, want %d", place, want)
+			}
+		case err := <-done:
+			t.Fatalf("the reader ended before place %d: %v", want, err)
+		}
+	}
+	cancel()
+	<-done
+	if taken(j.dir) > 24<<20 || len(d.all()) > 0 {
+		t.Errorf("%d bytes are left; reported: %q", taken(j.dir), d.all())
+	}
+}
+
 func TestANewBlockWhoseNameIsNotSyncedIsNoticed(t *testing.T) {
 	j, _ := open(t, t.TempDir(), Options{})
 	for n := range 18 {
