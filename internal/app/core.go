@@ -36,6 +36,7 @@ type core struct {
 	clock    map[tenant.ID]time.Time // latest event time taken, of clocks that can be right
 	active   map[lookup]time.Time    // last event of an address whose holder was asked for
 	debt     debt
+	failed   func(*ocsf.Event, any) // told of a bug that an event has shown
 	silences []coverage.Silence
 }
 
@@ -70,7 +71,7 @@ func newCore(s *Setup, key [16]byte) (*core, error) {
 		return nil, err
 	}
 	return &core{stages: st, coverage: coverage.NewTable(coverage.Options{Window: s.late}), seen: order.NewSeen(key, 0),
-		clock: map[tenant.ID]time.Time{}, active: map[lookup]time.Time{}}, nil
+		clock: map[tenant.ID]time.Time{}, active: map[lookup]time.Time{}, failed: s.failed}, nil
 }
 
 // accept takes a delivery at a moment of the pipeline's monotonic clock.
@@ -88,7 +89,7 @@ func (c *core) accept(d *delivery, now time.Duration) {
 		if late {
 			c.span(e)
 			c.debt.add(e.Time)
-			c.takeLate(e)
+			c.guardedLate(e)
 			continue
 		}
 		c.window.Add(e, now)
@@ -106,9 +107,20 @@ func (c *core) release(settled time.Duration) int {
 	}
 	c.refresh()
 	for _, e := range list {
-		c.takeNow(e)
+		c.guarded(e)
 	}
 	return len(list)
+}
+
+// guarded takes an event, and goes on without it where that fails: whoever finds a way to stop a detector must not
+// stop the watch.
+func (c *core) guarded(e *ocsf.Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.failed(e, p)
+		}
+	}()
+	c.takeNow(e)
 }
 
 // refresh makes what was learned of sessions known, and notes whose past it changes.
@@ -138,6 +150,15 @@ func (c *core) takeNow(e *ocsf.Event) {
 		c.clock[e.Tenant] = e.Time
 	}
 	c.take(e)
+}
+
+func (c *core) guardedLate(e *ocsf.Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.failed(e, p)
+		}
+	}()
+	c.takeLate(e)
 }
 
 func (c *core) remember(e *ocsf.Event) {
@@ -243,6 +264,6 @@ func (c *core) settle() {
 	slices.SortFunc(list, order.Compare)
 	c.refresh()
 	for _, e := range list {
-		c.takeNow(e)
+		c.guarded(e)
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
 	"github.com/breakwater-project/breakwater/internal/platform/config"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -183,5 +185,36 @@ func TestAReloadCarriesTheStateOver(t *testing.T) {
 	}
 	if before.Result.Input.Snapshot == after.Result.Input.Snapshot {
 		t.Error("the answer does not tell that it rests on another configuration")
+	}
+}
+
+func TestAFailingDetectorStopsNobody(t *testing.T) {
+	s := setupOf(t, twoTenants)
+	l, _, send := running(t, s, nil)
+	var told []string
+	broken := make(chan struct{})
+	l.do(func() {
+		l.core.failed = func(e *ocsf.Event, _ any) { told = append(told, e.SourceID) }
+		l.core.telemetry = nil // whatever is taken fails
+		close(broken)
+	})
+	<-broken
+	b, err := l.bus.Publish(t.Context(), &bus.Batch{Lane: "acme", Frames: []bus.Frame{lines("fw", "acme", "", conn("C1", time.Now()), conn("C2", time.Now()))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(time.Minute)
+	for l.stats.seq.Load() < int64(b) || l.stats.waiting.Load() > 0 {
+		if time.Now().After(end) {
+			t.Fatal("the pipeline stands still")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	mended := make(chan struct{})
+	l.do(func() { l.core.telemetry = campaign.NewTelemetry(); close(mended) })
+	<-mended
+	a := send(lines("fw", "acme", "", conn("C3", time.Now())))
+	if n, _, _ := counted(a, "acme"); n != 3 || len(told) != 2 {
+		t.Errorf("%d events are counted, %v could not be taken", n, told)
 	}
 }

@@ -69,6 +69,11 @@ func (d *frameDecoder) frame(f *bus.Frame, out *delivery) {
 	if f.Tenant == "" {
 		s.sensor, _ = d.setup.named(f.Sensor)
 	}
+	defer func() {
+		if p := recover(); p != nil { // one record must not make everybody blind, now and at each restart
+			s.Bad(0, fmt.Sprintf("our decoder failed on it, which is a bug: %v", p), f.Data)
+		}
+	}()
 	name := f.Name
 	if i := strings.LastIndexAny(name, "/!"); i >= 0 {
 		name = name[i+1:]

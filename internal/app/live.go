@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -288,8 +289,14 @@ func (l *live) count() {
 	s.debt.Store(c.debt.Events)
 }
 
-// draw publishes a new answer.
+// draw publishes a new answer. Where drawing fails the last one stays.
 func (l *live) draw() {
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("no answer could be drawn, which is a bug of ours; the last one stays", "what", p, "stack", string(debug.Stack()))
+			l.changed, l.drawnAt, l.drawn = false, l.core.events, l.now()
+		}
+	}()
 	began := l.now()
 	c := l.core
 	result, rows := c.draw()

@@ -114,7 +114,7 @@ func (l *live) build(ctx context.Context, base checkpointHead, fromBase bool, up
 	}
 	c.seq = upTo
 	c.sessions.Refresh()
-	if err := sorter.Merge(func(e *ocsf.Event) error { c.takeNow(e); return ctx.Err() }); err != nil {
+	if err := sorter.Merge(func(e *ocsf.Event) error { c.guarded(e); return ctx.Err() }); err != nil {
 		return nil, err
 	}
 	c.debt = debt{} // what was taken now was in order

@@ -3,10 +3,12 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -233,6 +235,12 @@ func (p *pipeline) notes() []string {
 		out = append(out, fmt.Sprintf("%d events belonged to sessions beyond the limit of the hop graph and were left out of traces.", p.graph.Left))
 	}
 	return out
+}
+
+// failed tells of a bug that an event has shown; the event is left out, and the watch goes on.
+func (s *Setup) failed(e *ocsf.Event, what any) {
+	slog.Error("an event could not be taken, which is a bug of ours; it is left out", "event", e.ID.String(), "source", e.Source, "tenant", e.Tenant,
+		"what", what, "stack", string(debug.Stack()))
 }
 
 // withStubs adds tenants that senders were given before any configuration declared them, so that what they send is
