@@ -1,4 +1,4 @@
-# make demo    a scenario is written, scanned and shown (DEMO_FLAGS=--no-serve: ends by itself)
+# make demo    a campaign unfolds in the browser (DEMO_FLAGS=--demo-end: in the terminal, and ends by itself)
 # make test    everything, with the race detector
 # make help    the rest
 
@@ -14,16 +14,24 @@ FUZZ_TIME  ?= 10s
 BENCH      ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-long lint eval bench fuzz docs clean
+.PHONY: help demo build cross test test-long lint eval bench bench-serve soak fuzz docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: build ## write a scenario, scan it, print the answer and serve the report
-	$(BIN) demo $(DEMO_FLAGS)
+demo: build ## play a provider, its clients and an intruder to a server of its own, and show the campaign unfold
+	$(BIN) serve --demo $(DEMO_FLAGS)
 
-build: ## dist/breakwater
-	$(GO) build -trimpath -o $(BIN) ./cmd/breakwater
+build: ## dist/breakwater, one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/breakwater
+
+# The systems that a responder may have to carry it to. CROSS=linux/arm64 builds one of them.
+CROSS ?= linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
+
+cross: $(CROSS:%=cross/%) ## dist/breakwater-SYSTEM-MACHINE for Linux, macOS and Windows, or those of CROSS=…
+
+cross/%:
+	CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F) $(GO) build -trimpath -ldflags '-s -w' -o dist/breakwater-$(*D)-$(*F)$(if $(filter windows,$(*D)),.exe) ./cmd/breakwater
 
 test: ## every test, with the race detector; without it what it disturbs
 	$(GO) test -race -timeout 10m $(TEST_FLAGS) ./...
@@ -55,6 +63,14 @@ bench: ## docs/benchmarks.md, measured on this machine
 	@mkdir -p dist
 	tools/bench '$(BENCH)' > dist/benchmarks.md
 	mv dist/benchmarks.md docs/benchmarks.md
+
+bench-serve: ## docs/benchmarks-serve.md: serve under load, about 15 minutes (BENCH_SECONDS=20: short)
+	@mkdir -p dist
+	tools/bench-serve > dist/benchmarks-serve.md
+	mv dist/benchmarks-serve.md docs/benchmarks-serve.md
+
+soak: ## serve under load for SOAK_SECONDS (1800): its memory must not grow
+	tools/soak
 
 fuzz: ## every fuzz target for FUZZ_TIME (10s)
 	tools/fuzz $(FUZZ_TIME)
