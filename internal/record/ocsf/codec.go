@@ -219,7 +219,9 @@ func (c *coder) bool(b *bool) {
 	if *b {
 		n = 1
 	}
-	*b = c.uvarint(n) == 1
+	if v := c.uvarint(n); !c.write { // others read what is encoded meanwhile
+		*b = v == 1
+	}
 }
 
 func (c *coder) time(t *time.Time) {
@@ -253,8 +255,9 @@ func (c *coder) list(l *[]string) { slice(c, l, c.str) }
 
 func str[S ~string](c *coder, s *S) {
 	v := string(*s)
-	c.str(&v)
-	*s = S(v)
+	if c.str(&v); !c.write {
+		*s = S(v)
+	}
 }
 
 func num[N ~uint8 | ~uint16 | ~uint32 | ~int64](c *coder, n *N) {

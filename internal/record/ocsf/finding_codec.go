@@ -75,8 +75,9 @@ func (f *Finding) code(c *coder) {
 
 func (c *coder) int(n *int) {
 	v := int64(*n)
-	num(c, &v)
-	*n = int(v)
+	if num(c, &v); !c.write {
+		*n = int(v)
+	}
 }
 
 // instant codes times of any year: approvals may end when nobody alive will care, which nanoseconds don't hold.
