@@ -180,9 +180,8 @@ func (l *live) run(ctx context.Context) error {
 	group.Go(func() {
 		defer close(work)
 		defer close(ordered)
-		err := l.bus.Read(reading, after, true, func(m *bus.Message) error {
-			j := &job{m, make(chan *delivery, 1)}
-			for _, to := range []chan *job{work, ordered} {
+		hand := func(j *job, to ...chan *job) error {
+			for _, to := range to {
 				select {
 				case to <- j:
 				case <-reading.Done():
@@ -190,7 +189,22 @@ func (l *live) run(ctx context.Context) error {
 				}
 			}
 			return nil
-		})
+		}
+		each := func(m *bus.Message) error {
+			after = m.Seq
+			return hand(&job{m, make(chan *delivery, 1)}, work, ordered)
+		}
+		// Damage may have taken the newest messages; nothing comes for their places then, and nobody must wait for it.
+		_, last := l.bus.Span()
+		err := l.bus.Read(reading, after, false, each)
+		if err == nil && last > after {
+			j := &job{nil, make(chan *delivery, 1)}
+			j.done <- &delivery{seq: last, at: time.Now()}
+			err, after = hand(j, ordered), last
+		}
+		if err == nil {
+			err = l.bus.Read(reading, after, true, each)
+		}
 		if err != nil && reading.Err() == nil {
 			stop(fmt.Errorf("reading the bus: %w", err))
 		}
