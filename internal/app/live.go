@@ -15,6 +15,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
 	"github.com/breakwater-project/breakwater/internal/correlate/coverage"
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
+	"github.com/breakwater-project/breakwater/internal/intake/order"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -150,9 +151,44 @@ func (l *live) load(seq uint64) (*core, error) {
 		return nil, err
 	}
 	if err := c.seen.Restore(k.seen); err != nil {
-		l.log.Warn("repeats of what was delivered before the restart may be shown twice", "checkpoint", seq, "why", err)
+		l.log.Warn("what was delivered is looked up on the bus, so that repeats are known", "checkpoint", seq, "why", err)
+		if err := l.remember(c, k.head); err != nil {
+			l.log.Warn("repeats of what was delivered before the restart may be shown twice", "checkpoint", seq, "why", err)
+		}
 	}
 	return c, nil
+}
+
+// What remember reads at most: retries are of the last minutes.
+const (
+	rememberRecords = 500_000
+	rememberWithin  = 10 * time.Second
+)
+
+// remember learns from the bus which events were delivered before a checkpoint.
+func (l *live) remember(c *core, h checkpointHead) error {
+	after := uint64(0)
+	for _, x := range l.checkpoints.list {
+		if h.Records-x.Records >= rememberRecords {
+			after = x.Seq
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rememberWithin)
+	defer cancel()
+	d := newFrameDecoder(l.current.Load())
+	err := l.bus.Read(ctx, after, false, func(m *bus.Message) error {
+		if m.Seq > h.Seq {
+			return errEnough
+		}
+		for i, e := range d.message(m).events {
+			c.seen.First(e, order.PlaceOf(m.Seq, i))
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // now is the pipeline's clock: it never steps, whatever is done to the system's.

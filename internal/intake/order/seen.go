@@ -139,13 +139,18 @@ func (s *Seen) Snapshot() []byte {
 			}
 		}
 	}
-	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
+	return binary.LittleEndian.AppendUint32(out, s.sum(out))
+}
+
+// sum is a checksum of a snapshot and of the key, without which its marks say nothing.
+func (s *Seen) sum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(s.key[:], castagnoli), castagnoli, b)
 }
 
 // Restore takes what Snapshot returned, of the same key. What is damaged is an error, and the memory stays as it was.
 func (s *Seen) Restore(b []byte) error {
-	if len(b) < 4 || binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli) {
-		return fmt.Errorf("the memory of delivered events is damaged (%d bytes)", len(b))
+	if len(b) < 4 || binary.LittleEndian.Uint32(b[len(b)-4:]) != s.sum(b[:len(b)-4]) {
+		return fmt.Errorf("the memory of delivered events (%d bytes) is damaged, or the installation's key is", len(b))
 	}
 	b = b[:len(b)-4]
 	var got [2]places
