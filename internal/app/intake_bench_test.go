@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -71,12 +72,15 @@ func BenchmarkIntake(b *testing.B) {
 // requestBody returns lines of 1 KiB each.
 func requestBody(n, lines int) []byte {
 	var b bytes.Buffer
+	r := rand.New(rand.NewPCG(1, uint64(n)))
 	for i := range lines {
 		start := b.Len()
 		fmt.Fprintf(&b, `{"_path":"conn","ts":%d.%06d,"uid":"C%016x","id.orig_h":"10.1.2.%d","id.resp_h":"198.18.0.%d","note":"`, 1770000000+n, i, n*1000+i, i%200, n%250)
-		for at := n + i; b.Len()-start < 1020; at += 7 {
-			b.WriteString(fillers[at%len(fillers)])
-			b.WriteByte(' ')
+		for b.Len()-start < 1020 {
+			if r.IntN(6) == 0 {
+				fmt.Fprintf(&b, "%08x ", r.Uint32())
+			}
+			b.WriteString(fillers[r.IntN(len(fillers))])
 		}
 		b.Truncate(start + 1020)
 		b.WriteString("\"}\n")
@@ -84,4 +88,4 @@ func requestBody(n, lines int) []byte {
 	return b.Bytes()
 }
 
-var fillers = []string{"account", "service", "policy", "session", "network", "logon", "request", "audit", "process", "security", "system", "update", "7f3a", "c019", "b2e4", "91d0"}
+var fillers = []string{"account ", "service ", "policy ", "session ", "network ", "logon ", "request ", "audit ", "process ", "security ", "system ", "update ", "token ", "group ", "object "}

@@ -2,6 +2,7 @@
 // memory, waits where it is told to, and sends every request that got no answer again with the same key.
 //
 //	serveload world DIR                     write the configuration of the organisations that send
+//	serveload feed DIR                      write what they send to files, for benchmarks of the pipeline alone
 //	serveload send -url URL -tokens FILE …  send, and print what was counted as JSON
 //	serveload ready URL                     wait until a server takes telemetry in; print how long in milliseconds
 //	serveload value KEY.KEY FILE            print one value of what send printed
@@ -51,6 +52,8 @@ func command(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "world":
 		return writeConfiguration(args[1], world(tenants))
+	case len(args) == 2 && args[0] == "feed":
+		return writeFeed(args[1], world(tenants))
 	case len(args) == 2 && args[0] == "ready":
 		return awaitReady(args[1])
 	case len(args) == 3 && args[0] == "value":
@@ -58,7 +61,7 @@ func command(args []string) error {
 	case len(args) > 0 && args[0] == "send":
 		return send(args[1:])
 	}
-	return errors.New("usage: serveload world DIR | send FLAGS | ready URL | value KEY FILE")
+	return errors.New("usage: serveload world DIR | feed DIR | send FLAGS | ready URL | value KEY FILE")
 }
 
 func flags(args []string) (*options, error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Sizes of each organisation. They are fixed, so that what is habit stays habit however long a run is.
@@ -88,6 +89,29 @@ func writeConfiguration(dir string, list []*org) error {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "breakwater.yaml"), []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	return nil
+}
+
+// writeFeed writes the configuration and ten seconds of telemetry into a folder, a file of each sensor.
+func writeFeed(dir string, list []*org) error {
+	if err := writeConfiguration(dir, list); err != nil {
+		return err
+	}
+	const events = 100_000
+	began, conn := time.Now().UTC(), uint64(0)
+	for _, o := range list {
+		for _, x := range sensors {
+			conn++
+			w, n := newWriter(uint64(began.UnixNano()), conn, 1024), events/len(list)*x.share/100
+			var b []byte
+			for i := range n {
+				b = w.record(b, o, x.name, began.Add(time.Duration(i)*10*time.Second/time.Duration(n)))
+			}
+			if err := os.WriteFile(filepath.Join(dir, o.id+"."+x.name+".jsonl"), b, 0o600); err != nil {
+				return fmt.Errorf("writing a feed: %w", err)
+			}
+		}
 	}
 	return nil
 }
