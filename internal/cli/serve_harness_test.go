@@ -273,14 +273,26 @@ func (s *served) counters() map[string]int64 {
 	return v.Counters
 }
 
-// settled waits until nothing that was acknowledged is unanswered.
+// settled waits until nothing that was acknowledged is unanswered, and sees that all of it is in order.
 func (s *served) settled() {
 	s.t.Helper()
-	eventually(s.t, "everything is settled", 2*patience, func() bool {
-		n := s.counters()
-		if n["written_off"] > 0 {
-			s.t.Fatalf("%d events stay out of order: %v\n%s", n["written_off"], n, s.log)
+	s.quiet()
+	if n := s.counters(); n["written_off"] > 0 {
+		s.t.Fatalf("%d events stay out of order: %v\n%s", n["written_off"], n, s.log)
+	}
+}
+
+// quiet waits until nothing that was acknowledged is unanswered.
+func (s *served) quiet() {
+	s.t.Helper()
+	var n map[string]int64
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("%v\n%s", n, s.log)
 		}
+	}()
+	eventually(s.t, "everything is settled", patience, func() bool {
+		n = s.counters()
 		return n["settled"] == 1
 	})
 }
