@@ -3,6 +3,7 @@ package decode
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,22 +26,18 @@ func ParseJSON(p *fastjson.Parser, raw []byte) (*JSON, error) {
 	if err != nil {
 		return nil, errors.New(badJSON(err))
 	}
-	return newJSON(v)
+	return newJSON(v, &flattener{})
 }
 
-func newJSON(v *fastjson.Value) (*JSON, error) {
+func newJSON(v *fastjson.Value, f *flattener) (*JSON, error) {
 	if v.Type() != fastjson.TypeObject {
 		return nil, fmt.Errorf("a JSON %s where an object was expected", v.Type())
 	}
-	o := &JSON{v: v}
-	f := flattener{}
-	f.object("", v, 0)
-	if f.err != nil {
-		return nil, f.err
+	fields, err := f.flatten(v)
+	if err != nil {
+		return nil, err
 	}
-	o.fields = f.out
-	o.fields.Sort()
-	return o, nil
+	return &JSON{v: v, fields: fields}, nil
 }
 
 // Fields returns the object's fields, flattened with dots and sorted. Arrays of plain values are joined with a
@@ -151,9 +148,50 @@ func EpochTime(text string, approx float64) (time.Time, bool) {
 // plausible keeps out clocks that were never set; such records go to the unparsed with that reason.
 func plausible(t time.Time) bool { return t.Year() >= 1971 && t.Year() < 2100 }
 
+// flattener makes fields of objects. What it needs for that it keeps for the next object.
 type flattener struct {
-	out ocsf.Fields
-	err error
+	out   ocsf.Fields
+	err   error
+	names map[string]string // each name once in memory, however many records have it
+	path  []byte
+}
+
+// Bounds of the names that are kept: whoever writes records chooses them.
+const (
+	maxNames = 4096
+	maxName  = 128 // bytes
+)
+
+func (f *flattener) flatten(v *fastjson.Value) (ocsf.Fields, error) {
+	f.out, f.err = f.out[:0], nil
+	f.object("", v, 0)
+	out := slices.Clone(f.out)
+	clear(f.out) // the values belong to the record alone
+	if f.err != nil {
+		return nil, f.err
+	}
+	out.Sort()
+	return out, nil
+}
+
+// name returns the name of a member below a prefix.
+func (f *flattener) name(prefix string, key []byte) string {
+	f.path = append(f.path[:0], prefix...)
+	if prefix != "" {
+		f.path = append(f.path, '.')
+	}
+	f.path = append(f.path, key...)
+	if known, ok := f.names[string(f.path)]; ok {
+		return known
+	}
+	name := string(f.path)
+	if len(name) <= maxName && len(f.names) < maxNames {
+		if f.names == nil {
+			f.names = map[string]string{}
+		}
+		f.names[name] = name
+	}
+	return name
 }
 
 func (f *flattener) object(prefix string, v *fastjson.Value, depth int) {
@@ -161,7 +199,7 @@ func (f *flattener) object(prefix string, v *fastjson.Value, depth int) {
 	if err != nil || f.err != nil {
 		return
 	}
-	obj.Visit(func(k []byte, x *fastjson.Value) { f.value(join(prefix, string(k)), x, depth+1) })
+	obj.Visit(func(k []byte, x *fastjson.Value) { f.value(f.name(prefix, k), x, depth+1) })
 }
 
 func (f *flattener) value(name string, v *fastjson.Value, depth int) {

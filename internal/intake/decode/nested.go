@@ -59,7 +59,7 @@ func NewNest(ctx context.Context, formats []Stream, sink Sink) *Nest {
 	}
 	for _, f := range formats {
 		if f.objects != nil {
-			n.objects = &objectReader{ctx: n.ctx, formats: f.objects, sink: nestedObject{n}}
+			n.objects = &objectReader{ctx: n.ctx, formats: f.objects, workspace: &workspace{}, sink: nestedObject{n}}
 			continue
 		}
 		n.streams = append(n.streams, f)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/valyala/fastjson"
 	"golang.org/x/text/encoding/unicode"
@@ -72,13 +73,22 @@ const wrapperText = `"(?:[^"\\]|\\.)*"`
 type objectReader struct {
 	ctx     context.Context
 	formats []Object
-	parser  fastjson.Parser
-	sink    Sink
-	nests   []*Nest // one a format, for those whose objects carry other records
+	*workspace
+	sink  Sink
+	nests []*Nest // one a format, for those whose objects carry other records
 }
 
+// workspace is what reading objects needs and leaves clean: a frame of few records would spend its time on it.
+type workspace struct {
+	parser fastjson.Parser
+	flat   flattener
+}
+
+var workspaces = sync.Pool{New: func() any { return &workspace{} }}
+
 func readObjects(ctx context.Context, r io.Reader, sink Sink, formats []Object) error {
-	o := &objectReader{ctx: ctx, formats: formats, sink: sink}
+	o := &objectReader{ctx: ctx, formats: formats, workspace: workspaces.Get().(*workspace), sink: sink}
+	defer workspaces.Put(o.workspace)
 	head, r, err := peek(r)
 	if err == nil && isUTF16(head) {
 		head, r, err = peek(utf8Of(r))
@@ -255,7 +265,7 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return false
 	}
-	obj, err := newJSON(v)
+	obj, err := newJSON(v, &o.flat)
 	if err != nil {
 		o.sink.Bad(n, err.Error(), raw)
 		return true
@@ -305,6 +315,9 @@ func holdsList(v *fastjson.Value) (found bool) {
 
 // DeeperThan reports whether brackets outside strings nest deeper than limit; it guards parsers that recurse.
 func DeeperThan(raw []byte, limit int) bool {
+	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= limit {
+		return false // whatever stands in strings
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {

@@ -18,6 +18,9 @@ import (
 // isAuditCSV wants the header of a ScreenConnect report or audit export: event type, time and session.
 func isAuditCSV(_ string, head []byte) bool {
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), []byte("\n"))
+	if bytes.Count(line, []byte(",")) < 2 {
+		return false // carried lines are asked one by one, and reading CSV is costly
+	}
 	names, err := csvCells(string(bytes.TrimRight(line, "\r")))
 	if err != nil {
 		return false

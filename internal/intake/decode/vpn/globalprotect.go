@@ -18,6 +18,9 @@ import (
 // isGlobalProtect wants the header of the export: the columns it must have, in any order.
 func isGlobalProtect(_ string, head []byte) bool {
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), []byte("\n"))
+	if bytes.Count(line, []byte(",")) < 3 {
+		return false // carried lines are asked one by one, and reading CSV is costly
+	}
 	cols, err := columns(string(line))
 	return err == nil && cols.complete()
 }
