@@ -1,0 +1,85 @@
+package decode
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/valyala/fastjson"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// Whoever writes records chooses their names: remembering them must not take memory without end, nor mix records up.
+func TestNamesThatAreKeptAreBounded(t *testing.T) {
+	f, p := &flattener{}, &fastjson.Parser{}
+	for n := range 3 * maxNames {
+		v, err := p.Parse(fmt.Sprintf(`{"a":{"n%d":"x"},"b":"%d","%0200d":1}`, n, n, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.flatten(v)
+		want := ocsf.Fields{{Name: fmt.Sprintf("%0200d", n), Value: "1"}, {Name: fmt.Sprintf("a.n%d", n), Value: "x"}, {Name: "b", Value: fmt.Sprint(n)}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Fatalf("record %d: %v, %s", n, err, diff)
+		}
+	}
+	if len(f.names) > maxNames {
+		t.Errorf("%d names are kept, at most %d may be", len(f.names), maxNames)
+	}
+	for name := range f.names {
+		if len(name) > maxName {
+			t.Fatalf("a name of %d bytes is kept, at most %d may be", len(name), maxName)
+		}
+	}
+}
+
+// A record that can't be taken must leave nothing to the next one of the same reader.
+func TestBadRecordsLeaveNothingBehind(t *testing.T) {
+	f, p := &flattener{}, &fastjson.Parser{}
+	deep := `{"a":` + string(nested(MaxDepth+2)) + `}`
+	for _, text := range []string{`{"secret":"one","x":1}`, deep, `{"x":2}`} {
+		v, err := p.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.flatten(v)
+		if text == deep {
+			if err == nil {
+				t.Error("a record nested too deep was taken")
+			}
+			continue
+		}
+		if want := parse(t, text).Fields(); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%s gave %v, %v", text, got, err)
+		}
+	}
+	for _, x := range f.out[:cap(f.out)] {
+		if x.Value != "" {
+			t.Errorf("the value %q of an earlier record is kept", x.Value)
+		}
+	}
+}
+
+// nested returns lists within lists.
+func nested(depth int) []byte {
+	b := make([]byte, 2*depth)
+	for i := range depth {
+		b[i], b[2*depth-1-i] = '[', ']'
+	}
+	return b
+}
+
+func TestDepthIsAskedOnlyWhereThereAreBrackets(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want bool
+	}{
+		{string(nested(3)), false}, {string(nested(4)), true},
+		{`{"a":"[[[[[[["}`, false}, {`{"a":"\"[[[[[","b":[[[1]]]}`, true},
+	} {
+		if got := DeeperThan([]byte(c.text), 3); got != c.want {
+			t.Errorf("DeeperThan(%s, 3) is %v", c.text, got)
+		}
+	}
+}
