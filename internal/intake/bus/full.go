@@ -1,4 +1,9 @@
 package bus
 
-// Full returns ErrFull while nothing is taken because the disk has too little room, and nil else.
-func (j *JetStream) Full() error { return j.room.reserve(0) }
+// Full returns ErrFull while the disk has too little room for a batch of the usual greatest size, and nil else.
+// Smaller batches may still be taken then.
+func (j *JetStream) Full() error {
+	j.room.mu.Lock()
+	defer j.room.mu.Unlock()
+	return j.room.fits(MaxBytes)
+}

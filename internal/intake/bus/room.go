@@ -49,6 +49,16 @@ func (r *room) forget() {
 func (r *room) reserve(n int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.fits(n); err != nil {
+		return err
+	}
+	r.free -= n
+	r.taken += n
+	return nil
+}
+
+// fits returns ErrFull where n bytes more would be too many. r.mu must be held.
+func (r *room) fits(n int64) error {
 	if err := r.look(); err != nil {
 		return err
 	}
@@ -59,8 +69,6 @@ func (r *room) reserve(n int64) error {
 	if least > 0 && r.free-n < least || r.most > 0 && r.taken+n > r.most {
 		return ErrFull
 	}
-	r.free -= n
-	r.taken += n
 	return nil
 }
 
