@@ -134,6 +134,7 @@ func newLive(o liveOptions) (*live, error) {
 	l.keptSeq, l.keptDebt = l.core.seq, l.core.debt.Events > 0
 	l.changed = true
 	l.draw()
+	l.count()
 	return l, nil
 }
 
