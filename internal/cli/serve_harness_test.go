@@ -108,7 +108,7 @@ func tokenFor(t *testing.T, data, role string, args ...string) (secret, id strin
 func begin(t *testing.T, data string, own bool, args ...string) *served {
 	t.Helper()
 	s := launch(t, data, own, args...)
-	ready := regexp.MustCompile(`msg=ready url=(\S+)`)
+	ready := regexp.MustCompile(`msg"?[=:]"?ready"?[ ,]"?url"?[=:]"?([^" ]+)`)
 	eventually(t, "serve is ready: "+data, patience, func() bool {
 		select {
 		case <-s.ended:
