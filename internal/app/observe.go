@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/pprof"
 	"runtime"
 	"slices"
 	"strings"
@@ -103,6 +104,21 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 	metrics.WriteProcessMetrics(&b)
 	rw.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = rw.Write(b.Bytes())
+}
+
+// profile serves Go's profiles to who may see metrics, for questions about memory and time.
+func (w *watch) profile(rw http.ResponseWriter, r *http.Request) {
+	if !w.observer(rw, r) {
+		return
+	}
+	switch name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name {
+	case "profile":
+		pprof.Profile(rw, r)
+	case "heap", "goroutine", "allocs", "mutex", "block":
+		pprof.Handler(name).ServeHTTP(rw, r)
+	default:
+		http.NotFound(rw, r)
+	}
 }
 
 // exposition collects metrics by name, so that each name's lines stand together.

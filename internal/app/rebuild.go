@@ -19,6 +19,13 @@ type rebuild struct {
 	records int64
 }
 
+// What bounds the way from a rebuilt core to where the live one is by then.
+const (
+	maxUnderLoad  = time.Second // of work, while messages come
+	catchUpWindow = 2000        // events that are put into order at a time
+	nearlyRecords = 2000        // what may be left for the pipeline itself to catch up with
+)
+
 // rebuildBudget is what a rebuild may hold in memory of events to be sorted.
 const rebuildBudget = 48 << 20
 
@@ -45,11 +52,11 @@ func (l *live) payDebt(ctx context.Context) {
 		l.writeOff("a rebuild would take too long")
 		return
 	}
-	pause := max(4*l.rebuildIn, 4*cost, time.Second)
-	if now-l.heard >= quiet {
-		pause = max(l.rebuildIn/4, quiet) // nobody is held up
-	}
-	if l.rebuilt > 0 && now-l.rebuilt < pause || now-l.heard < quiet && now-l.indebted < impatient {
+	if now-l.heard >= quiet { // nobody is held up
+		if l.rebuilt > 0 && now-l.rebuilt < max(l.rebuildIn/4, quiet) {
+			return
+		}
+	} else if cost > maxUnderLoad || now-l.indebted < impatient || l.rebuilt > 0 && now-l.rebuilt < max(10*l.rebuildIn, 10*cost, time.Second) {
 		return
 	}
 	l.building = true
@@ -57,6 +64,9 @@ func (l *live) payDebt(ctx context.Context) {
 	go func() {
 		began := l.now()
 		n, err := l.build(ctx, base, ok, seq, seen)
+		if err == nil {
+			err = l.nearly(ctx, n, seen)
+		}
 		l.rebuilds <- &rebuild{core: n, err: err, took: l.now() - began, records: records}
 	}()
 }
@@ -121,13 +131,62 @@ func (l *live) build(ctx context.Context, base checkpointHead, fromBase bool, up
 	return c, nil
 }
 
+// catchUp takes the messages between a core and a place as they came, and returns how many records those were.
+func (l *live) catchUp(ctx context.Context, c *core, upTo uint64, seen *order.Seen) (records int64, err error) {
+	d := newFrameDecoder(l.current.Load())
+	began := l.now()
+	err = l.bus.Read(ctx, c.seq, false, func(m *bus.Message) error {
+		if m.Seq > upTo {
+			return errEnough
+		}
+		out := d.message(m)
+		records += int64(out.records)
+		for i, e := range out.events {
+			if !seen.Repeats(e, order.PlaceOf(m.Seq, i)) {
+				c.attributor.Learn(e)
+				c.window.Add(e, l.now())
+			}
+		}
+		if c.window.Len() >= catchUpWindow {
+			c.release(l.now())
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	if err != nil {
+		return records, fmt.Errorf("catching up after putting events into order: %w", err)
+	}
+	c.seq = upTo
+	if records > 1000 {
+		l.log.Debug("caught up", "records", records, "took", l.now()-began)
+	}
+	return records, nil
+}
+
+// nearly catches up with the live core beside it until little is left.
+func (l *live) nearly(ctx context.Context, c *core, seen *order.Seen) error {
+	before := int64(1) << 62
+	for {
+		n, err := l.catchUp(ctx, c, uint64(l.stats.seq.Load()), seen)
+		if err != nil || n <= nearlyRecords {
+			return err
+		}
+		if n > before-before/4 {
+			return errors.New("messages come about as fast as they are caught up with")
+		}
+		before = n
+	}
+}
+
 // takeOver lets a rebuilt core go on where the live one is, once it has taken the messages that came meanwhile.
 func (l *live) takeOver(ctx context.Context, r *rebuild) {
 	defer func() { l.building, l.rebuilt = false, l.now() }()
 	l.rebuildIn = r.took
 	if r.err != nil {
 		if ctx.Err() == nil {
-			l.log.Error("putting events into order; it will be tried again", "err", r.err)
+			l.log.Warn("events could not be put into order; it will be tried again", "why", r.err)
 		}
 		return
 	}
@@ -135,28 +194,14 @@ func (l *live) takeOver(ctx context.Context, r *rebuild) {
 	if r.records > 1000 {
 		l.perRecord = (l.perRecord + r.took/time.Duration(r.records)) / 2
 	}
-	d, arrived := newFrameDecoder(l.current.Load()), l.now()
-	err := l.bus.Read(ctx, c.seq, false, func(m *bus.Message) error {
-		if m.Seq > old.seq {
-			return errEnough
-		}
-		out := d.message(m)
-		for i, e := range out.events {
-			if !old.seen.Repeats(e, order.PlaceOf(m.Seq, i)) {
-				c.attributor.Learn(e)
-				c.window.Add(e, arrived-l.settle)
-			}
-		}
-		return ctx.Err()
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		l.log.Error("catching up after putting events into order", "err", err)
+	if _, err := l.catchUp(ctx, c, old.seq, old.seen); err != nil {
+		l.log.Error("events stay in the order in which they were taken", "err", err)
 		return
 	}
+	c.settle()
 	c.seq, c.records, c.events, c.repeats, c.from, c.to = old.seq, old.records, old.events, old.repeats, old.from, old.to
 	c.seen, c.coverage, c.silences = old.seen, old.coverage, old.silences
 	l.core, l.changed, l.indebted = c, true, 0
-	c.settle()
 	l.stats.rebuilds.Add(1)
 	l.kept = -l.every - 20*l.snapTook // a clean checkpoint is worth keeping at once
 }

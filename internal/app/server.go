@@ -63,6 +63,8 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 			w.readyz(rw)
 		case r.URL.Path == "/metrics":
 			w.metrics(rw, r)
+		case strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
+			w.profile(rw, r)
 		case strings.HasPrefix(r.URL.Path, openPath):
 			w.enter(rw, r, handler, access)
 		default:
