@@ -141,7 +141,7 @@ func DefaultServe() *Serve {
 		Listen:  "127.0.0.1:8460",
 		Reorder: Reorder{Settle: 300 * time.Millisecond, Window: 2 * time.Minute},
 		Limits: Limits{
-			BusBytes: 20 << 30, MinFree: 1 << 30, Memory: 1 << 30, RequestBytes: 64 << 20, Connections: 1024,
+			BusBytes: 4 << 30, MinFree: 1 << 30, Memory: 1 << 30, RequestBytes: 64 << 20, Connections: 1024,
 		},
 		Notify: Notify{RepeatAfter: 24 * time.Hour, PerHour: 30},
 		Alert:  Alert{For: 72 * time.Hour},
