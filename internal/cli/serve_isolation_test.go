@@ -157,9 +157,6 @@ func TestIsolationAReaderSeesItsTenantAlone(t *testing.T) {
 	// Whose: a client whom the intruder reached, so that there is something to see.
 	s := begin(t, data, false)
 	list := parcels(feedOf(t, dir))
-	if sampled {
-		list = list[:len(list)/2]
-	}
 	s.deliverAll(list[:len(list)/2], tokens)
 	s.settled()
 	var all struct {
