@@ -138,7 +138,7 @@ const CutMark = " [cut by breakwater]"
 // appendRecord adds a message as one line. Line breaks and NULs within it are written as rsyslog does, #012, #015
 // and #000, so that a message stays one record.
 func appendRecord(dst, msg []byte, cut bool) []byte {
-	if bytes.IndexAny(msg, "\n\r\x00") < 0 {
+	if !bytes.ContainsAny(msg, "\n\r\x00") {
 		dst = append(dst, msg...)
 	} else {
 		for _, c := range msg {
