@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/breakwater-project/breakwater/internal/intake/listen"
 	"github.com/breakwater-project/breakwater/internal/intake/listen/httpin"
 	"github.com/breakwater-project/breakwater/internal/platform/authz"
@@ -34,7 +32,7 @@ type httpServer struct {
 }
 
 func (s *httpServer) serve(l net.Listener) error {
-	l = netutil.LimitListener(l, s.connections)
+	l = limitConnections(l, s.connections)
 	if s.tls != nil {
 		l = tls.NewListener(l, s.tls)
 	}
@@ -71,7 +69,7 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 			handler.ServeHTTP(rw, r)
 		}
 	})
-	s := &httpServer{connections: w.settings.Limits.Connections, server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+	s := &httpServer{connections: w.settings.Limits.Connections, server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: quietLog(w.log)}}
 	if t := w.settings.TLS; t != nil {
 		cfg, err := serverTLS(t)

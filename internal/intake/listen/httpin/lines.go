@@ -130,6 +130,28 @@ type frames struct {
 	to      int
 	next    int64 // the number that the next line of this frame must have
 	records int
+	head    []byte // header lines that were just read
+}
+
+// heading takes a line that begins with #.
+func (f *frames) heading(l line) error {
+	if len(f.head)+len(l.data) > maxHead {
+		return refuse(http.StatusRequestEntityTooLarge, "illegal_argument_exception", "the header lines at line %d have more than %d bytes", l.number, maxHead)
+	}
+	f.head = append(f.head, l.data...)
+	f.chunk = 0
+	return nil
+}
+
+// headed lets the header that was read hold for what follows; a lone comment, as Zeek's #close, is none.
+func (f *frames) headed() {
+	if len(f.head) == 0 {
+		return
+	}
+	if _, _, header := headerAt(f.head, 0); header || len(f.out) == 0 {
+		f.stamp.Head = f.head[:len(f.head):len(f.head)]
+	}
+	f.head = nil
 }
 
 // add appends a line. The bytes between it and the line before are given up.

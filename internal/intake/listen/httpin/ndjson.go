@@ -23,8 +23,8 @@ type refusedLine struct {
 	Error string `json:"error"`
 }
 
-// NDJSON takes a record a line, of any format that has that: JSON, key=value, syslog, CSV without a header. It
-// answers {"accepted":N} when all are on disk. A line over the limit is refused alone: its beginning is kept as a
+// NDJSON takes a record a line, of any format that has that: JSON, key=value, syslog, CSV without a header. Lines
+// that begin with # are no records: a Zeek log's header goes with every part of what follows it. It answers {"accepted":N} when all are on disk. A line over the limit is refused alone: its beginning is kept as a
 // dead letter, and the answer names it.
 func (h *Handler) NDJSON(w http.ResponseWriter, r *http.Request) {
 	answer, err := h.takeLines(w, r)
@@ -81,6 +81,13 @@ func (h *Handler) readLines(w http.ResponseWriter, r *http.Request, binding *lis
 			f.blank(line)
 			continue
 		}
+		if !line.long && line.data[0] == '#' {
+			if err := f.heading(line); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		f.headed()
 		if err := f.add(line, line.number); err != nil {
 			return nil, nil, err
 		}
