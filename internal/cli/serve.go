@@ -60,12 +60,15 @@ breakwater token create. Tenants, trusts and sensors are declared in breakwater.
 			if f.data == "" {
 				return usage("--data is needed: the folder that holds everything that is kept")
 			}
+			if name := filepath.Join(f.data, app.ConfigName); f.config == "" && isFile(name) {
+				f.config = name
+			}
 			return app.Serve(cmd.Context(), f.options(log, func(r *app.Running) { firstToken(cmd.Context(), c, r, f.data) }))
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.data, "data", "", "folder of everything that is kept; made where it is missing")
-	fl.StringVar(&f.config, "config", "", "breakwater.yaml to apply now and whenever it changes (default: what was applied last)")
+	fl.StringVar(&f.config, "config", "", "breakwater.yaml to apply now and whenever it changes (default: that of the data folder, else what was applied last)")
 	fl.StringVar(&f.rules, "rules", "", "folder or zip of Sigma rules beside our own; taken anew when it changes")
 	fl.StringArrayVar(&f.indicators, "indicators", nil, "file of indicators (may be repeated); taken anew when it changes")
 	fl.StringVar(&f.listen, "listen", "", "host:port of page, API and HTTP intake (default: the configuration's, else 127.0.0.1:8460)")
@@ -80,6 +83,11 @@ breakwater token create. Tenants, trusts and sensors are declared in breakwater.
 
 func (f *serveFlags) options(log *slog.Logger, ready func(*app.Running)) app.ServeOptions {
 	return app.ServeOptions{Data: f.data, Config: f.config, Rules: f.rules, Indicators: f.indicators, Listen: f.listen, Version: version(), Log: log, Ready: ready}
+}
+
+func isFile(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
 }
 
 func newLog(c *console, format string) (*slog.Logger, error) {

@@ -168,6 +168,9 @@ type serverLog struct {
 
 func (l *serverLog) say(level slog.Level, format string, v []any) {
 	text := fmt.Sprintf(format, v...)
+	if strings.HasPrefix(text, "Missing stream metafile") {
+		level = slog.LevelDebug // it is so in a new folder; what is damaged was mended and told before the start
+	}
 	l.log.Log(context.Background(), level, "embedded queue: "+strings.TrimSpace(text))
 	if level < slog.LevelWarn {
 		return
