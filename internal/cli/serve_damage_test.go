@@ -96,7 +96,10 @@ func TestDamageOfAnyFileIsFoundAndServed(t *testing.T) {
 	if err != nil || len(files) < 8 {
 		t.Fatalf("%v: %q", err, files)
 	}
-	for _, rel := range files {
+	for i, rel := range files {
+		if sampled && i%3 != int(seed%3) {
+			continue // a start takes seconds there; the others' turn comes
+		}
 		each := slices.Clone(harms)
 		if !long { // two of them, or one, others each time
 			r.Shuffle(len(each), func(i, j int) { each[i], each[j] = each[j], each[i] })
