@@ -144,12 +144,12 @@ func shown(d *state.DeadLetter, raw bool) api.Deadletter {
 	return out
 }
 
-// List lists letters in the order in which they came.
+// List lists the letters that wait, in the order in which they came; those that were replayed can still be shown.
 func (l *letters) List(ctx context.Context, scope tenant.Scope, q api.DeadletterQuery) ([]api.Deadletter, bool, error) {
 	if q.Tenant != "" {
 		scope = scope.Intersect(tenant.ScopeOf(q.Tenant))
 	}
-	ask := state.DeadLetterQuery{Sensor: q.Sensor, Limit: q.Limit + 1}
+	ask := state.DeadLetterQuery{Sensor: q.Sensor, Waiting: true, Limit: q.Limit + 1}
 	if q.After != "" {
 		id, err := state.ParseDeadLetterID(q.After)
 		if err != nil {
