@@ -47,6 +47,9 @@ func newDeadletterList(c *console) *cobra.Command {
 			if limit < 0 {
 				return usage("--limit: use a number, or 0 for all")
 			}
+			if format != "table" && !cmd.Flags().Changed("limit") {
+				limit = 0 // programs ask for all, and would miss the word on standard error
+			}
 			s, err := r.connect()
 			if err != nil {
 				return err
@@ -67,7 +70,7 @@ func newDeadletterList(c *console) *cobra.Command {
 	r.flags(cmd)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant alone")
 	cmd.Flags().StringVar(&sensor, "sensor", "", "from this sensor alone")
-	cmd.Flags().IntVar(&limit, "limit", 100, "print at most this many; 0 for all")
+	cmd.Flags().IntVar(&limit, "limit", 100, "print at most this many; 0 for all, as -o json, jsonl and csv do unless told")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: table|json|jsonl|csv")
 	return cmd
 }
