@@ -128,6 +128,10 @@ func (l *asaLine) event(at time.Time) *ocsf.Event {
 func (l *asaLine) meaning(e *ocsf.Event, p asaFacts) {
 	auth := func(s ocsf.Status) { e.Class, e.Activity, e.Status = ocsf.ClassAuthentication, "logon", s }
 	id := l.id
+	if isConnection(id) {
+		connection(e, id, l.text)
+		return
+	}
 	switch id {
 	case "113004", "113012", "109005", "611101", "605005":
 		auth(ocsf.StatusSuccess)
@@ -144,8 +148,6 @@ func (l *asaLine) meaning(e *ocsf.Event, p asaFacts) {
 		closed(e, p.lease())
 	case "113039", "722022", "734001", "722055", "113009", "113008":
 		e.Status = ocsf.StatusSuccess
-	case "302013", "302015", "302014", "302016", "106001", "106006", "106023", "106100", "106015":
-		connection(e, id, l.text)
 	case "111008", "111010":
 		e.Class, e.Activity, e.Status = ocsf.ClassAPIActivity, "update", ocsf.StatusSuccess
 	default:

@@ -126,38 +126,3 @@ func asaDuration(s string) time.Duration {
 	n := func(i int) time.Duration { v, _ := strconv.Atoi(m[i]); return time.Duration(v) }
 	return n(1)*24*time.Hour + n(2)*time.Hour + n(3)*time.Minute + n(4)*time.Second
 }
-
-var (
-	built  = regexp.MustCompile(`^(Built|Teardown) (?:(inbound|outbound) )?(TCP|UDP|ICMP) connection \d+ for [^:\s]+:([0-9a-fA-F.:]+)/(\d+) .{0,120}?to [^:\s]+:([0-9a-fA-F.:]+)/(\d+)`)
-	denied = regexp.MustCompile(`^(?:Deny|access-list \S+ (?:denied|permitted)) ?(?:inbound )?(\w+)?.{0,60}? (?:src|from)? ?(?:[^:\s/]+[:/])?([0-9a-fA-F.:]+)[/(](\d+)\)?.{0,120}?(?:dst|to|->) ?(?:[^:\s/]+[:/])?([0-9a-fA-F.:]+)[/(](\d+)\)?`)
-)
-
-// connection reads the firewall's own records of connections, as far as their wording is the common one.
-func connection(e *ocsf.Event, id, text string) {
-	e.Class, e.Activity = ocsf.ClassNetworkActivity, "open"
-	if m := built.FindStringSubmatch(text); m != nil {
-		a := ocsf.Endpoint{IP: addr(m[4]), Port: port(m[5])}
-		b := ocsf.Endpoint{IP: addr(m[6]), Port: port(m[7])}
-		e.Src, e.Dst = a, b
-		if m[2] == "outbound" { // outbound: the first is the outer side, which is called
-			e.Src, e.Dst = b, a
-		}
-		e.Flow = &ocsf.Flow{Proto: strings.ToLower(m[3])}
-		e.Status = ocsf.StatusSuccess
-		if m[1] == "Teardown" {
-			e.Activity = "close"
-		}
-		return
-	}
-	e.Activity = "refuse"
-	if strings.Contains(text, " permitted ") {
-		e.Activity, e.Status = "open", ocsf.StatusSuccess
-	} else {
-		e.Status = ocsf.StatusFailure
-	}
-	if m := denied.FindStringSubmatch(text); m != nil {
-		e.Src = ocsf.Endpoint{IP: addr(m[2]), Port: port(m[3])}
-		e.Dst = ocsf.Endpoint{IP: addr(m[4]), Port: port(m[5])}
-		e.Flow = &ocsf.Flow{Proto: strings.ToLower(m[1])}
-	}
-}
