@@ -5,10 +5,13 @@ import (
 	"io"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/binetflow"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/eve"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
@@ -24,6 +27,7 @@ func Formats() []decode.Stream {
 	inner := func() []decode.Stream { return carried }
 	var objects []decode.Object
 	objects = append(objects, zeek.Objects()...)
+	objects = append(objects, eve.Objects()...)
 	objects = append(objects, windows.Objects()...)
 	objects = append(objects, remotetool.Objects()...)
 	objects = append(objects, entra.Objects()...)
@@ -33,7 +37,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
-	list := []decode.Stream{zeek.Stream()}
+	list := []decode.Stream{pcap.Stream(), zeek.Stream(), binetflow.Stream()}
 	list = append(list, carried...)
 	return append(list, mail.Stream())
 }
