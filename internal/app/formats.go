@@ -9,6 +9,8 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/eve"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/firewall"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
@@ -30,10 +32,14 @@ func Formats() []decode.Stream {
 	objects = append(objects, eve.Objects()...)
 	objects = append(objects, windows.Objects()...)
 	objects = append(objects, remotetool.Objects()...)
+	objects = append(objects, flowlog.Objects()...)
 	objects = append(objects, entra.Objects()...)
 	objects = append(objects, envelope.Objects(inner, generic.Object())...)
 	objects = append(objects, generic.Object())
-	carried = append(carried, decode.Objects(objects), syslog.Lines(inner))
+	carried = append(carried, decode.Objects(objects))
+	carried = append(carried, flowlog.Streams()...)
+	carried = append(carried, firewall.Streams()...)
+	carried = append(carried, syslog.Lines(inner))
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
