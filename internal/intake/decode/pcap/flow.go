@@ -236,7 +236,7 @@ func (f *flow) event() *ocsf.Event {
 		Flow: &ocsf.Flow{Proto: protocol(f.key.proto), State: f.state(), History: string(f.history), Duration: max(f.last.Sub(f.start), 0),
 			OrigBytes: f.orig.bytes, RespBytes: f.resp.bytes, OrigPkts: f.orig.packets, RespPkts: f.resp.packets}}
 	e.Activity, e.Status = decode.FlowOutcome(e.Flow.State)
-	e.SourceID = fmt.Sprintf("%d|%d|%s|%s|%d|%d", f.start.UnixNano(), f.key.proto, netip.AddrPortFrom(e.Src.IP, f.sport), netip.AddrPortFrom(e.Dst.IP, f.dport), f.kind, f.key.vlan)
+	e.SourceID = fmt.Sprintf("%d|%d|%d|%s|%s|%d|%d", f.start.UnixNano(), f.number, f.key.proto, netip.AddrPortFrom(e.Src.IP, f.sport), netip.AddrPortFrom(e.Dst.IP, f.dport), f.kind, f.key.vlan)
 	if f.key.proto == protoICMP || f.key.proto == protoICMPv6 {
 		e.Fields = append(e.Fields, ocsf.Field{Name: "icmp_code", Value: strconv.Itoa(int(f.code))}, ocsf.Field{Name: "icmp_type", Value: strconv.Itoa(int(f.kind))})
 	}
