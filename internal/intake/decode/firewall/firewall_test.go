@@ -156,6 +156,7 @@ func TestBombManyFieldsAreRefused(t *testing.T) {
 		`date=2026-09-24 time=09:00:00 logid="1" type="traffic" ` + many,
 		"1,2026/09/24 09:00:00,0,TRAFFIC,end,1,2026/09/24 09:00:00," + strings.Repeat(",", 10_000),
 		"2026-09-24T09:00:00Z IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 PROTO=TCP " + many,
+		"2026-09-24T09:00:00Z " + strings.Repeat("aIN=", 250_000),
 		"CEF:0|" + strings.Repeat(`\`, 500_000) + "|" + strings.Repeat("=", 400_000),
 	} {
 		var got decodetest.Collect
@@ -168,7 +169,7 @@ func TestBombManyFieldsAreRefused(t *testing.T) {
 		if len(got.Events) != 0 {
 			t.Errorf("%.60q: %d events", line, len(got.Events))
 		}
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > time.Second {
 			t.Errorf("%.60q took %s", line, took)
 		}
 	}

@@ -28,7 +28,7 @@ func packetStart(s string) int {
 		if i < 0 {
 			return -1
 		}
-		if i += from; i == 0 || !keyByte(s[i-1]) || strings.Contains(s[i:], " OUT=") && strings.Index(s[i:], " OUT=") < 40 {
+		if i += from; i == 0 || !keyByte(s[i-1]) || strings.Contains(s[i:min(i+45, len(s))], " OUT=") {
 			return i
 		}
 		from = i + 3
