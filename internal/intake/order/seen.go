@@ -62,7 +62,9 @@ func (s *Seen) First(e *ocsf.Event, at Place) bool {
 		}
 	}
 	if s.cur.used >= s.size {
-		s.prev, s.cur = s.cur, places{}
+		spare := s.prev.slots // as large as the next generation will need: memory stays as it is
+		clear(spare)
+		s.prev, s.cur = s.cur, places{slots: spare}
 	}
 	s.cur.put(mark, at)
 	return true
