@@ -50,8 +50,10 @@ func TestConnectionsBeyondTheLimitAreRefusedAtOnce(t *testing.T) {
 func TestOneAddressHoldsAShareOfTheConnections(t *testing.T) {
 	l := limitConnections(nil, 8)
 	far, near := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("::1")
-	if !l.take(far) || !l.take(far) || l.take(far) {
-		t.Error("one address holds more or less than a quarter")
+	for i, want := range []bool{true, true, false} {
+		if l.take(far) != want {
+			t.Errorf("connection %d of one address: a quarter of 8 is 2", i+1)
+		}
 	}
 	for range 6 {
 		if !l.take(near) {

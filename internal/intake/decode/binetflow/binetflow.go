@@ -112,7 +112,7 @@ func flow(columns, values []string) (*ocsf.Event, error) {
 	if v := get("Dur"); v != "" {
 		sec, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(sec >= 0 && sec < 1e9) {
-			return nil, fmt.Errorf("Dur: %s is not a number of seconds", quote(v))
+			return nil, fmt.Errorf("field Dur: %s is not a number of seconds", quote(v))
 		}
 		e.Flow.Duration = time.Duration(sec*1e6+0.5) * time.Microsecond
 	}

@@ -61,7 +61,7 @@ func (p *packet) frame(link layers.LinkType, b []byte, length int) error {
 	switch link {
 	case layers.LinkTypeEthernet:
 		if len(b) < 14 {
-			return errors.New("Ethernet header is cut short")
+			return errors.New("the Ethernet header is cut short")
 		}
 		return p.tagged(binary.BigEndian.Uint16(b[12:]), b[14:], length-14)
 	case layers.LinkTypeLinuxSLL:
