@@ -103,7 +103,7 @@ func TestBadLinesAreCountedWithColumnAndReason(t *testing.T) {
 		{columns + strings.Replace(good, "2018", "0018", 1), `StartTime: "0018/09/27 22:40:52.3" is not a time`},
 		{columns + strings.Replace(good, "10.0.0.1", "host", 1), `SrcAddr: "host" is not an address`},
 		{columns + strings.Replace(good, ",53,", ",70000,", 1), `Sport: "70000" is not a port`},
-		{columns + strings.Replace(good, ",0,udp", ",x,udp", 1), `Dur: "x" is not a number of seconds`},
+		{columns + strings.Replace(good, ",0,udp", ",x,udp", 1), `field Dur: "x" is not a number of seconds`},
 		{columns + strings.Replace(good, "1,60,60", "-1,60,60", 1), `TotPkts: "-1" is not a count`},
 		{columns + strings.TrimSpace(good) + ",1,2,3\n", "18 columns, the header has 15"},
 	} {
