@@ -227,7 +227,7 @@ func TestOtherProtocolsAndShapesOfFrames(t *testing.T) {
 			[]string{`udp 192.0.2.10:40000 > 198.51.100.20:53 S0 "D" 34/0 bytes 2/0 packets 1ms`}, []string{"a fragment whose first was not seen"}},
 		{"ARP is passed over", frames{ether(0x0806, make([]byte, 28))}, nil, nil},
 		{"broken headers", frames{{1, 2}, ether(0x0800, []byte{0x45}), ether(0x0800, make([]byte, 20)), ether(0x86dd, make([]byte, 8)), ip(protoTCP, c, s, 0, make([]byte, 20)), ip(protoUDP, c, s, 0, make([]byte, 4))}, nil,
-			[]string{"Ethernet header is cut short", "IPv4 header is cut short", "IPv4 header: its version or length is wrong", "IPv6 header is cut short", "TCP data offset: 0 bytes are less than the header's 20", "UDP header is cut short"}},
+			[]string{"the Ethernet header is cut short", "IPv4 header is cut short", "IPv4 header: its version or length is wrong", "IPv6 header is cut short", "TCP data offset: 0 bytes are less than the header's 20", "UDP header is cut short"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			got := decoded(t, capture(t, x.in, 0, time.Millisecond))
