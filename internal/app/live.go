@@ -69,27 +69,29 @@ type live struct {
 	ended    chan struct{}
 	start    time.Time
 
-	core      *core
-	waiting   []pendingBad
-	drawn     time.Duration // when, on the pipeline's clock
-	drawTook  time.Duration
-	drawnAt   int64 // events at that time
-	changed   bool  // findings changed since
-	heard     time.Duration
-	kept      time.Duration // last checkpoint
-	keptSeq   uint64
-	keptDebt  bool
-	keeping   bool
-	writing   sync.WaitGroup
-	snapTook  time.Duration
-	forgot    time.Duration
-	listened  time.Duration
-	indebted  time.Duration // since when there is a debt; 0: none
-	rebuilt   time.Duration // end of the last rebuild
-	rebuildIn time.Duration // how long it took
-	rebuilds  chan *rebuild
-	building  bool
-	perRecord time.Duration // measured cost of a rebuild
+	core       *core
+	waiting    []pendingBad
+	drawn      time.Duration // when, on the pipeline's clock
+	drawTook   time.Duration
+	drawnAt    int64 // events at that time
+	changed    bool  // findings changed since
+	heard      time.Duration
+	kept       time.Duration // last checkpoint
+	keptSeq    uint64
+	keptDebt   bool
+	keeping    bool
+	writing    sync.WaitGroup
+	snapTook   time.Duration
+	forgot     time.Duration
+	listened   time.Duration
+	indebted   time.Duration // since when there is a debt; 0: none
+	rebuilt    time.Duration // end of the last rebuild
+	rebuildIn  time.Duration // how long it took
+	rebuilds   chan *rebuild
+	building   bool
+	writtenOff int64         // since it was told last
+	toldOff    time.Duration // when that was
+	perRecord  time.Duration // measured cost of a rebuild
 
 	stats struct {
 		rebuilds, writtenOff, checkpoints, draws atomic.Int64

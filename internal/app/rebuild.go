@@ -72,8 +72,13 @@ func (l *live) payDebt(ctx context.Context) {
 }
 
 func (l *live) writeOff(why string) {
-	l.log.Info("events that came out of order stay as they were taken", "events", l.core.debt.Events, "since", l.core.debt.Since, "why", why)
-	l.stats.writtenOff.Add(l.core.debt.Events)
+	n := l.core.debt.Events
+	l.stats.writtenOff.Add(n)
+	l.writtenOff += n
+	if now := l.now(); l.toldOff == 0 || now-l.toldOff >= time.Minute {
+		l.log.Info("events that came out of order stay as they were taken", "events", l.writtenOff, "since", l.core.debt.Since, "why", why)
+		l.writtenOff, l.toldOff = 0, now
+	}
 	l.core.debt = debt{}
 }
 

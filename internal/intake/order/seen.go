@@ -40,8 +40,8 @@ type slot struct {
 	at   Place
 }
 
-// DefaultSeen is how many events a generation holds: some minutes of retries at full load.
-const DefaultSeen = 2 << 20
+// DefaultSeen is how many events a generation holds: a minute of retries at full load, and in a pause as long as it lasts.
+const DefaultSeen = 1 << 19
 
 // NewSeen returns an empty memory; the key is this installation's own, and size 0 is DefaultSeen.
 func NewSeen(key [16]byte, size int) *Seen {
