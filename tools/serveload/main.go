@@ -300,7 +300,7 @@ func (o *options) sample(ctx context.Context) error {
 				v[name] = x
 			}
 		}
-		if _, err := fmt.Fprintf(f, "%d %s %s %s\n", time.Now().Unix(), v["go_memstats_heap_alloc_bytes"], v["go_goroutines"], v["process_resident_memory_bytes"]); err != nil {
+		if _, err := fmt.Fprintf(f, "%d %s %s %s\n", time.Now().Unix(), live(v["go_memstats_next_gc_bytes"]), v["go_goroutines"], v["process_resident_memory_bytes"]); err != nil {
 			return fmt.Errorf("writing samples: %w", err)
 		}
 	}
@@ -346,4 +346,14 @@ func value(path, name string) error {
 	}
 	fmt.Println(v)
 	return nil
+}
+
+// live is what was in use after the last collection: the next one is due at twice that (GOGC 100). What lies between
+// is garbage, and tells how busy the server was rather than what it keeps.
+func live(nextGC string) string {
+	n, err := strconv.ParseFloat(nextGC, 64)
+	if err != nil {
+		return "0"
+	}
+	return strconv.FormatInt(int64(n/2), 10)
 }
