@@ -101,9 +101,10 @@ func TestARepeatedRequestCountsOnce(t *testing.T) {
 	now := time.Now()
 	same := `{"message":"the same","@timestamp":"` + now.UTC().Format(time.RFC3339) + `"}` + "\n"
 	first := lines("fw", "acme", "", conn("C1", now), conn("C2", now))
-	a := send(first, first, lines("fw", "acme", "k1", same, same), lines("fw", "acme", "k1", same, same), lines("fw", "acme", "k2", same))
-	if n, _, _ := counted(a, "acme"); n != 5 {
-		t.Errorf("%d events: two connections, two equal lines of one request, and one of another make 5", n)
+	a := send(first, first, lines("fw", "acme", "k1", same, same), lines("fw", "acme", "k1", same, same), lines("fw", "acme", "k2", same),
+		lines("plain", "acme", "", same, same), lines("plain", "acme", "", same, same))
+	if n, _, _ := counted(a, "acme"); n != 7 {
+		t.Errorf("%d events: two connections, two equal lines of one request, one of another, and two of a request without a key make 7", n)
 	}
 }
 

@@ -104,6 +104,13 @@ type frameSink struct {
 	frame  *bus.Frame
 	sensor *config.Sensor // nil where the frame has its tenant, or each record is asked
 	heads  int64
+	equal  map[equalRecords]int // how often the frame had a record that has no id of its own
+}
+
+// equalRecords are records of one moment and content.
+type equalRecords struct {
+	id    ocsf.EventID
+	nanos int64
 }
 
 // unknown refuses what no format recognises, each line for itself where it is lines.
@@ -144,6 +151,14 @@ func (s *frameSink) Event(e *ocsf.Event, record int64, raw []byte) {
 		key = "" // a file's records are told apart as scan does, by what they hold
 	}
 	order.IdentifyIn(e, raw, f.Sensor, key, record)
+	if e.SourceID == "" && key == "" {
+		if s.equal == nil {
+			s.equal = map[equalRecords]int{}
+		}
+		k := equalRecords{e.ID, e.Time.UnixNano()}
+		order.Again(e, s.equal[k])
+		s.equal[k]++
+	}
 	s.out.events = append(s.out.events, e)
 	s.out.sender = append(s.out.sender, sender{f.Sensor, f.Authenticated})
 }

@@ -2,7 +2,9 @@ package order
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -32,4 +34,13 @@ func IdentifyIn(e *ocsf.Event, raw []byte, sensor, key string, record int64) {
 	fmt.Fprintf(h, "%s\x00%s\x03%s\x00%s\x00%d\x00", e.Tenant, e.Source, sensor, key, record)
 	h.Write(e.ID[:])
 	copy(e.ID[8:], h.Sum(nil)[:8])
+}
+
+// Again gives the second and further ones of equal records of a file, or of a request, ids of their own: a line that
+// really stands twice counts twice. The first, ordinal 0, keeps its id.
+func Again(e *ocsf.Event, ordinal int) {
+	if ordinal > 0 {
+		h := sha256.Sum256(binary.AppendUvarint(slices.Clone(e.ID[:]), uint64(ordinal)))
+		e.ID = ocsf.EventID(h[:16])
+	}
 }

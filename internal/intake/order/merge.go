@@ -3,11 +3,8 @@ package order
 import (
 	"bufio"
 	"container/heap"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/klauspost/compress/s2"
 
@@ -115,10 +112,7 @@ func (r *repeats) once(e *ocsf.Event) bool {
 	if r.ordinal < r.counted {
 		return false
 	}
-	if r.ordinal > 0 {
-		h := sha256.Sum256(binary.AppendUvarint(slices.Clone(e.ID[:]), uint64(r.ordinal)))
-		e.ID = ocsf.EventID(h[:16])
-	}
+	Again(e, r.ordinal)
 	r.counted++
 	return true
 }
