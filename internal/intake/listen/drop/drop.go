@@ -113,7 +113,7 @@ func (d *Dropbox) Run(ctx context.Context) error {
 				d.seen[rel] = l
 			}
 		}
-		if wait(ctx, d.config.Poll) != nil {
+		if listen.Pause(ctx, d.config.Poll) != nil {
 			return nil
 		}
 	}
@@ -238,39 +238,12 @@ func exists(root *os.Root, name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// submit hands a frame on and waits as long as it is told to; only the context ends it.
+// submit hands a frame on and waits as long as it is told to.
 func (d *Dropbox) submit(ctx context.Context, f bus.Frame) error {
-	for {
-		err := d.to.Submit(ctx, f)
-		if err == nil {
-			d.frames.Add(1)
-			d.bytes.Add(int64(len(f.Data)))
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		pause := time.Second
-		var busy *listen.Busy
-		if errors.As(err, &busy) {
-			pause = min(max(busy.Retry, 5*time.Millisecond), 30*time.Second)
-		} else {
-			d.config.Log.Error("handing a dropped file on", "sensor", f.Sensor, "tenant", f.Tenant, "error", err)
-		}
-		d.busy.Add(1)
-		if err := wait(ctx, pause); err != nil {
-			return err
-		}
+	if err := listen.Insist(ctx, d.to, d.config.Log, &d.busy, f); err != nil {
+		return err
 	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	d.frames.Add(1)
+	d.bytes.Add(int64(len(f.Data)))
+	return nil
 }

@@ -16,7 +16,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -279,45 +278,12 @@ func (f *frames) take() []bus.Frame {
 func (l *Listener) submit(list []bus.Frame) {
 	for i := range list {
 		f := &list[i]
-		if !l.deliver(f) {
+		if err := listen.Insist(l.ctx, l.to, l.config.Log, &l.count.busy, *f); err != nil {
 			l.count.dropped.Add(int64(f.Records))
 			continue
 		}
 		l.count.frames.Add(1)
 		l.count.messages.Add(int64(f.Records))
 		l.count.bytes.Add(int64(len(f.Data)))
-	}
-}
-
-// Pauses before a frame is tried again.
-const (
-	leastPause = 5 * time.Millisecond
-	mostPause  = 30 * time.Second
-)
-
-func (l *Listener) deliver(f *bus.Frame) bool {
-	for {
-		err := l.to.Submit(l.ctx, *f)
-		if err == nil {
-			return true
-		}
-		if l.ctx.Err() != nil {
-			return false
-		}
-		pause := time.Second
-		var busy *listen.Busy
-		if errors.As(err, &busy) {
-			pause = busy.Retry
-		} else {
-			l.config.Log.Error("handing syslog on", "sensor", f.Sensor, "tenant", f.Tenant, "error", err)
-		}
-		l.count.busy.Add(1)
-		t := time.NewTimer(min(max(pause, leastPause), mostPause))
-		select {
-		case <-t.C:
-		case <-l.ctx.Done():
-			t.Stop()
-			return false
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
+	"github.com/breakwater-project/breakwater/internal/intake/listen"
 )
 
 // How long a file that grew is looked at at every poll, and one that was renamed is kept.
@@ -66,7 +67,7 @@ func (s *set) run(ctx context.Context) error {
 		if err := look(ctx, now); err != nil {
 			return err
 		}
-		if err := wait(ctx, s.t.config.Poll); err != nil {
+		if err := listen.Pause(ctx, s.t.config.Poll); err != nil {
 			return err
 		}
 	}
@@ -419,7 +420,7 @@ func (s *set) handOn(ctx context.Context) error {
 		clear(s.begun)
 	}
 	if len(s.pending) > 0 {
-		if err := s.t.submit(ctx, s.pending); err != nil {
+		if err := listen.Insist(ctx, s.t.to, s.t.config.Log, &s.t.count.busy, s.pending...); err != nil {
 			return err
 		}
 		s.t.count.lines.Add(int64(s.records))
@@ -444,7 +445,7 @@ func (s *set) save(ctx context.Context, places map[string]Place) error {
 			return nil
 		}
 		s.t.config.Log.Error("remembering how far files were read; it is tried again", "sensor", s.source.Binding.Sensor, "error", err)
-		if err := wait(ctx, time.Second); err != nil {
+		if err := listen.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/breakwater-project/breakwater/internal/intake/bus"
 	"github.com/breakwater-project/breakwater/internal/intake/listen"
 )
 
@@ -138,39 +137,4 @@ func (t *Tailer) Run(ctx context.Context) error {
 		}
 	}
 	return first
-}
-
-// submit hands frames on and waits as long as it is told to; only the context ends it.
-func (t *Tailer) submit(ctx context.Context, frames []bus.Frame) error {
-	for {
-		err := t.to.Submit(ctx, frames...)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		pause := time.Second
-		var busy *listen.Busy
-		if errors.As(err, &busy) {
-			pause = min(max(busy.Retry, 5*time.Millisecond), 30*time.Second)
-		} else {
-			t.config.Log.Error("handing lines of files on", "sensor", frames[0].Sensor, "tenant", frames[0].Tenant, "error", err)
-		}
-		t.count.busy.Add(1)
-		if err := wait(ctx, pause); err != nil {
-			return err
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
