@@ -44,11 +44,8 @@ func newDeadletterList(c *console) *cobra.Command {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			if limit < 0 {
-				return usage("--limit: use a number, or 0 for all")
-			}
-			if format != "table" && !cmd.Flags().Changed("limit") {
-				limit = 0 // programs ask for all, and would miss the word on standard error
+			if err := checkLimit(cmd, format, &limit); err != nil {
+				return err
 			}
 			s, err := r.connect()
 			if err != nil {
@@ -70,7 +67,7 @@ func newDeadletterList(c *console) *cobra.Command {
 	r.flags(cmd)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant alone")
 	cmd.Flags().StringVar(&sensor, "sensor", "", "from this sensor alone")
-	cmd.Flags().IntVar(&limit, "limit", 100, "print at most this many; 0 for all, as -o json, jsonl and csv do unless told")
+	limitFlag(cmd, &limit, "")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: table|json|jsonl|csv")
 	return cmd
 }

@@ -59,11 +59,8 @@ it. Where more match than --limit lets through, a word on standard error says so
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			if limit < 0 {
-				return usage("--limit: use a number, or 0 for all")
-			}
-			if format != "table" && !cmd.Flags().Changed("limit") {
-				limit = 0 // programs ask for all, and would miss the word on standard error
+			if err := checkLimit(cmd, format, &limit); err != nil {
+				return err
 			}
 			s, err := r.connect()
 			if err != nil {
@@ -93,7 +90,7 @@ it. Where more match than --limit lets through, a word on standard error says so
 		{"since", "ending at this time (RFC 3339) or later, or within so long, such as 24h"}, {"partner", "through this partner alone"}} {
 		q[f[0]] = cmd.Flags().String(f[0], "", f[1])
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "print at most this many, the newest; 0 for all, as -o json, jsonl and csv do unless told")
+	limitFlag(cmd, &limit, ", the newest")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: table|json|jsonl|csv")
 	return cmd
 }

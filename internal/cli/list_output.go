@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/breakwater-project/breakwater/internal/platform/state"
 )
 
 // listColumn is one column of a table or CSV.
@@ -114,4 +119,33 @@ func utcText(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// stateList is a command that lists rows of the state in a data folder.
+func stateList[T any](c *console, short, example string, columns []listColumn[T], rows func(context.Context, *state.Store) ([]T, error)) *cobra.Command {
+	var data, output string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   short,
+		Example: example,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(output); err != nil {
+				return err
+			}
+			s, err := openState(c, data)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			list, err := rows(cmd.Context(), s)
+			if err != nil {
+				return err
+			}
+			return printList(c.out, output, list, columns)
+		},
+	}
+	dataFlag(cmd, &data)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "output format: table|json|jsonl|csv")
+	return cmd
 }

@@ -87,7 +87,7 @@ func TestDamageOfAnyFileIsFoundAndServed(t *testing.T) {
 	t.Logf("seed %d", seed)
 	var files []string
 	err := filepath.WalkDir(data, func(name string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
+		if info, ierr := e.Info(); err == nil && ierr == nil && !e.IsDir() && info.Size() > 0 { // locks are empty
 			rel, rerr := filepath.Rel(data, name)
 			files, err = append(files, filepath.ToSlash(rel)), rerr
 		}
@@ -120,9 +120,6 @@ func TestDamageOfAnyFileIsFoundAndServed(t *testing.T) {
 				b, err := os.ReadFile(name)
 				if err != nil {
 					t.Fatal(err)
-				}
-				if len(b) == 0 {
-					t.Skip("the file is empty")
 				}
 				if b = h.do(r, b); b == nil {
 					err = os.Remove(name)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/breakwater-project/breakwater/internal/show/report"
 )
 
@@ -79,4 +81,21 @@ func printOneAnswer[T any](w io.Writer, format string, raw json.RawMessage, colu
 func printLines(w io.Writer, text string) error {
 	_, err := w.Write(report.Visible([]byte(text)))
 	return err
+}
+
+// limitFlag is how many rows a list prints: 100 of a table, and all for programs, which would miss the word on
+// standard error that there are more.
+func limitFlag(cmd *cobra.Command, limit *int, which string) {
+	cmd.Flags().IntVar(limit, "limit", 100, "print at most this many"+which+"; 0 for all, as -o json, jsonl and csv do unless told")
+}
+
+// checkLimit is what the limit comes to with a format.
+func checkLimit(cmd *cobra.Command, format string, limit *int) error {
+	if *limit < 0 {
+		return usage("--limit: use a number, or 0 for all")
+	}
+	if format != "table" && !cmd.Flags().Changed("limit") {
+		*limit = 0
+	}
+	return nil
 }

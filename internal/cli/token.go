@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/user"
@@ -223,35 +224,14 @@ func tenantText(all bool, ids []tenant.ID) string {
 }
 
 func newTokenList(c *console) *cobra.Command {
-	var data, output string
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List tokens, never their secrets",
-		Example: "  breakwater token list --data ./data -o jsonl",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFormat(output); err != nil {
-				return err
+	return stateList(c, "List tokens, never their secrets", "  breakwater token list --data ./data -o jsonl", tokenColumns,
+		func(ctx context.Context, s *state.Store) (rows []tokenJSON, err error) {
+			list, err := s.Tokens(ctx, tenant.ScopeAll())
+			for _, t := range list {
+				rows = append(rows, tokenRow(t))
 			}
-			s, err := openState(c, data)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			list, err := s.Tokens(cmd.Context(), tenant.ScopeAll())
-			if err != nil {
-				return err
-			}
-			rows := make([]tokenJSON, len(list))
-			for i, t := range list {
-				rows[i] = tokenRow(t)
-			}
-			return printList(c.out, output, rows, tokenColumns)
-		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output format: table|json|jsonl|csv")
-	return cmd
+			return rows, err
+		})
 }
 
 func newTokenRevoke(c *console) *cobra.Command {

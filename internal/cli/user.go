@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -92,35 +93,14 @@ var userColumns = []listColumn[userJSON]{
 }
 
 func newUserList(c *console) *cobra.Command {
-	var data, output string
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the people who can log in",
-		Example: "  breakwater user list --data ./data -o csv",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFormat(output); err != nil {
-				return err
+	return stateList(c, "List the people who can log in", "  breakwater user list --data ./data -o csv", userColumns,
+		func(ctx context.Context, s *state.Store) (rows []userJSON, err error) {
+			list, err := s.Users(ctx, tenant.ScopeAll())
+			for _, u := range list {
+				rows = append(rows, userJSON{u.Name, u.Role, u.Tenants, u.All, utcText(u.Created), utcText(u.Changed)})
 			}
-			s, err := openState(c, data)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			list, err := s.Users(cmd.Context(), tenant.ScopeAll())
-			if err != nil {
-				return err
-			}
-			rows := make([]userJSON, len(list))
-			for i, u := range list {
-				rows[i] = userJSON{u.Name, u.Role, u.Tenants, u.All, utcText(u.Created), utcText(u.Changed)}
-			}
-			return printList(c.out, output, rows, userColumns)
-		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output format: table|json|jsonl|csv")
-	return cmd
+			return rows, err
+		})
 }
 
 func newUserPassword(c *console) *cobra.Command {
