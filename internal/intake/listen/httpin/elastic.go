@@ -45,14 +45,7 @@ func indexOf(parts []string) string {
 // bulk takes a _bulk request whole or not at all.
 func (h *Handler) bulk(w http.ResponseWriter, r *http.Request, index string) error {
 	begun := time.Now()
-	if err := method(w, r, http.MethodPost, http.MethodPut); err != nil {
-		return err
-	}
-	binding, err := h.sender(r)
-	if err != nil {
-		return err
-	}
-	stamp, err := stamp(binding, r)
+	stamp, err := h.stamped(w, r, http.MethodPost, http.MethodPut)
 	if err != nil {
 		return err
 	}
@@ -86,14 +79,7 @@ func ignoreGone(error) error { return nil }
 
 // document takes one document: PUT or POST /{index}/_doc/{id}.
 func (h *Handler) document(w http.ResponseWriter, r *http.Request, parts []string) error {
-	if err := method(w, r, http.MethodPost, http.MethodPut); err != nil {
-		return err
-	}
-	binding, err := h.sender(r)
-	if err != nil {
-		return err
-	}
-	f, err := stamp(binding, r)
+	f, err := h.stamped(w, r, http.MethodPost, http.MethodPut)
 	if err != nil {
 		return err
 	}

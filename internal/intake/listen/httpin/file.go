@@ -29,14 +29,7 @@ func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) takeFile(w http.ResponseWriter, r *http.Request) (*taken, error) {
-	if err := method(w, r, http.MethodPost, http.MethodPut); err != nil {
-		return nil, err
-	}
-	binding, err := h.sender(r)
-	if err != nil {
-		return nil, err
-	}
-	f, err := stamp(binding, r)
+	f, err := h.stamped(w, r, http.MethodPost, http.MethodPut)
 	if err != nil {
 		return nil, err
 	}

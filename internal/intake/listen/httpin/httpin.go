@@ -204,6 +204,18 @@ func method(w http.ResponseWriter, r *http.Request, allowed ...string) error {
 	return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "%s is not taken here; use %s", r.Method, allowed[0])
 }
 
+// stamped checks the method and the sender of a request, and returns what all its frames have in common.
+func (h *Handler) stamped(w http.ResponseWriter, r *http.Request, methods ...string) (bus.Frame, error) {
+	if err := method(w, r, methods...); err != nil {
+		return bus.Frame{}, err
+	}
+	binding, err := h.sender(r)
+	if err != nil {
+		return bus.Frame{}, err
+	}
+	return stamp(binding, r)
+}
+
 // stamp is what all frames of a request have in common.
 func stamp(b *listen.Binding, r *http.Request) (bus.Frame, error) {
 	key := r.Header.Get("Idempotency-Key")

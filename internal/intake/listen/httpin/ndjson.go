@@ -5,7 +5,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/breakwater-project/breakwater/internal/intake/listen"
+	"github.com/breakwater-project/breakwater/internal/intake/bus"
 )
 
 // refusedShown is how many refused lines an answer names.
@@ -36,16 +36,13 @@ func (h *Handler) NDJSON(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) takeLines(w http.ResponseWriter, r *http.Request) (*taken, error) {
-	if err := method(w, r, http.MethodPost); err != nil {
-		return nil, err
-	}
-	binding, err := h.sender(r)
+	stamp, err := h.stamped(w, r, http.MethodPost)
 	if err != nil {
 		return nil, err
 	}
 	l := &lease{of: h.memory}
 	defer l.release()
-	f, answer, err := h.readLines(w, r, binding, l)
+	f, answer, err := h.readLines(w, r, stamp, l)
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +54,7 @@ func (h *Handler) takeLines(w http.ResponseWriter, r *http.Request) (*taken, err
 	return answer, nil
 }
 
-func (h *Handler) readLines(w http.ResponseWriter, r *http.Request, binding *listen.Binding, l *lease) (*frames, *taken, error) {
-	stamp, err := stamp(binding, r)
-	if err != nil {
-		return nil, nil, err
-	}
+func (h *Handler) readLines(w http.ResponseWriter, r *http.Request, stamp bus.Frame, l *lease) (*frames, *taken, error) {
 	in, err := h.open(w, r, l)
 	if err != nil {
 		return nil, nil, err
