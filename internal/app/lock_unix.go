@@ -3,6 +3,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,5 +21,13 @@ func lockFolder(dir string) (io.Closer, error) {
 		f.Close()
 		return nil, fmt.Errorf("another serve works on %s already; stop it, or give --data another folder", dir)
 	}
-	return f, nil
+	return heldLock{f}, nil
+}
+
+// heldLock gives the lock up by name: closing the file alone would leave it with a process that was forked and has
+// not come to its exec yet.
+type heldLock struct{ file *os.File }
+
+func (l heldLock) Close() error {
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }

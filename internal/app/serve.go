@@ -85,6 +85,7 @@ type watch struct {
 	authority *authz.Authority
 	bus       *bus.JetStream
 	declared  *declared
+	listener  net.Listener
 	live      *live
 	gate      *listen.Gate
 	board     *board
@@ -150,6 +151,9 @@ func (w *watch) open(ctx context.Context) (err error) {
 	if settings.TLS == nil && !loopbackOnly(settings.Listen) {
 		return fmt.Errorf("listening on %s without TLS would show passwords, tokens and telemetry to the network: set serve.tls in the configuration, or listen on 127.0.0.1", settings.Listen)
 	}
+	if w.listener, err = net.Listen("tcp", settings.Listen); err != nil {
+		return fmt.Errorf("listening on %s: %w", settings.Listen, err)
+	}
 	debug.SetMemoryLimit(settings.Limits.Memory)
 	dir := filepath.Join(w.opt.Data, "checkpoints")
 	checkpoints, err := openCheckpoints(dir, w.damaged)
@@ -177,6 +181,9 @@ func (w *watch) open(ctx context.Context) (err error) {
 
 // close lets go of what open opened, as far as it came.
 func (w *watch) close() {
+	if w.listener != nil {
+		w.listener.Close()
+	}
 	if w.bus != nil {
 		w.bus.Close()
 	}
@@ -189,13 +196,9 @@ func (w *watch) close() {
 func (w *watch) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	listener, err := net.Listen("tcp", w.settings.Listen)
-	if err != nil {
-		return fmt.Errorf("listening on %s: %w", w.settings.Listen, err)
-	}
+	listener := w.listener
 	server, handler, err := w.server(listener)
 	if err != nil {
-		listener.Close()
 		return err
 	}
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))

@@ -46,4 +46,5 @@ func (l *folderLock) take(how int) (bool, error) {
 	}
 }
 
-func (l *folderLock) close() error { return l.f.Close() }
+// close gives the lock up by name: a process that was forked and has not come to its exec yet holds a copy of the file.
+func (l *folderLock) close() error { return errors.Join(l.release(), l.f.Close()) }
