@@ -97,6 +97,11 @@ func TestLiveIsScan(t *testing.T) {
 			want := essence(scanned)
 			for name, order := range map[string]func([]Fed){
 				"in order": func([]Fed) {},
+				"our clock stepped on by a day": func(list []Fed) {
+					for i := range list {
+						list[i].Frame.Received = list[i].At.Add(24 * time.Hour)
+					}
+				},
 				"file by file": func(list []Fed) {
 					slices.SortStableFunc(list, func(a, b Fed) int { return strings.Compare(a.Frame.Name, b.Frame.Name) })
 				},
@@ -134,7 +139,7 @@ func stream(t *testing.T, s *Setup, list []Fed) *Answer {
 	for len(list) > 0 {
 		n := min(len(list), 1+r.IntN(1500))
 		for _, f := range Join(list[:n]) {
-			f.Received = time.Now()
+			f.Received = cmp.Or(f.Received, time.Now())
 			if _, err := b.Publish(t.Context(), &bus.Batch{Lane: string(f.Tenant), Frames: []bus.Frame{f}}); err != nil {
 				t.Fatal(err)
 			}
