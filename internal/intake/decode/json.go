@@ -3,7 +3,6 @@ package decode
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,110 +146,6 @@ func EpochTime(text string, approx float64) (time.Time, bool) {
 
 // plausible keeps out clocks that were never set; such records go to the unparsed with that reason.
 func plausible(t time.Time) bool { return t.Year() >= 1971 && t.Year() < 2100 }
-
-// flattener makes fields of objects. What it needs for that it keeps for the next object.
-type flattener struct {
-	out   ocsf.Fields
-	err   error
-	names map[string]string // each name once in memory, however many records have it
-	path  []byte
-}
-
-// Bounds of the names that are kept: whoever writes records chooses them.
-const (
-	maxNames = 4096
-	maxName  = 128 // bytes
-)
-
-func (f *flattener) flatten(v *fastjson.Value) (ocsf.Fields, error) {
-	f.out, f.err = f.out[:0], nil
-	f.object("", v, 0)
-	out := slices.Clone(f.out)
-	clear(f.out) // the values belong to the record alone
-	if f.err != nil {
-		return nil, f.err
-	}
-	out.Sort()
-	return out, nil
-}
-
-// name returns the name of a member below a prefix.
-func (f *flattener) name(prefix string, key []byte) string {
-	f.path = append(f.path[:0], prefix...)
-	if prefix != "" {
-		f.path = append(f.path, '.')
-	}
-	f.path = append(f.path, key...)
-	if known, ok := f.names[string(f.path)]; ok {
-		return known
-	}
-	name := string(f.path)
-	if len(name) <= maxName && len(f.names) < maxNames {
-		if f.names == nil {
-			f.names = map[string]string{}
-		}
-		f.names[name] = name
-	}
-	return name
-}
-
-func (f *flattener) object(prefix string, v *fastjson.Value, depth int) {
-	obj, err := v.Object()
-	if err != nil || f.err != nil {
-		return
-	}
-	obj.Visit(func(k []byte, x *fastjson.Value) { f.value(f.name(prefix, k), x, depth+1) })
-}
-
-func (f *flattener) value(name string, v *fastjson.Value, depth int) {
-	switch {
-	case f.err != nil:
-	case depth > MaxDepth:
-		f.err = fmt.Errorf("nested deeper than %d", MaxDepth)
-	case len(f.out) >= MaxFields:
-		f.err = fmt.Errorf("more than %d fields", MaxFields)
-	default:
-		f.plain(name, v, depth)
-	}
-}
-
-func (f *flattener) plain(name string, v *fastjson.Value, depth int) {
-	switch v.Type() {
-	case fastjson.TypeObject:
-		f.object(name, v, depth)
-	case fastjson.TypeArray:
-		list, _ := v.Array()
-		var parts []string
-		for i, x := range list {
-			if t := x.Type(); t == fastjson.TypeObject || t == fastjson.TypeArray {
-				f.value(join(name, strconv.Itoa(i)), x, depth+1)
-			} else {
-				parts = append(parts, scalar(x))
-			}
-		}
-		if parts != nil {
-			f.out = append(f.out, ocsf.Field{Name: name, Value: strings.Join(parts, ", ")})
-		}
-	case fastjson.TypeNull:
-	default:
-		f.out = append(f.out, ocsf.Field{Name: name, Value: scalar(v)})
-	}
-}
-
-func scalar(v *fastjson.Value) string {
-	if v.Type() == fastjson.TypeString {
-		b, _ := v.StringBytes()
-		return string(b)
-	}
-	return v.String()
-}
-
-func join(prefix, name string) string {
-	if prefix == "" {
-		return name
-	}
-	return prefix + "." + name
-}
 
 func shorten(s string, n int) string {
 	if len(s) > n {

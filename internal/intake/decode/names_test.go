@@ -2,6 +2,8 @@ package decode
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,9 +56,37 @@ func TestBadRecordsLeaveNothingBehind(t *testing.T) {
 			t.Errorf("%s gave %v, %v", text, got, err)
 		}
 	}
-	for _, x := range f.out[:cap(f.out)] {
-		if x.Value != "" {
-			t.Errorf("the value %q of an earlier record is kept", x.Value)
+	for _, x := range f.parts[:cap(f.parts)] {
+		if x != (part{}) {
+			t.Errorf("the field %q of an earlier record is kept", x.name)
+		}
+	}
+	if cap(f.text) > maxText {
+		t.Errorf("room for %d bytes of values is kept, at most %d may be", cap(f.text), maxText)
+	}
+}
+
+// The order of the names is taken over from the record before; it must never be taken over wrongly.
+func TestFieldsAreSortedWhateverCameBefore(t *testing.T) {
+	f, p := &flattener{}, &fastjson.Parser{}
+	for _, text := range []string{
+		`{"b":1,"a":2}`, `{"b":3,"a":4}`, `{"a":5,"b":6}`, `{"a":5}`, `{"b":1,"a":2,"c":[1,{"x":"y"},"",[7]]}`, `{"b":1,"a":2,"c":["",""]}`,
+		`{"b":null,"a":{"b":1,"a":""}}`, `{"a":{"b":1,"a":""},"b":true}`, `{"b":1,"b":2,"a":3}`, `{}`, `{"b":"` + strings.Repeat("x", 2*maxText) + `","a":1.50e3}`, `{"b":1,"a":2}`,
+	} {
+		v, err := p.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.flatten(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := (&flattener{}).flatten(v)
+		if err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%.80s gave %.80v, and %.80v where nothing came before (%v)", text, got, want, err)
+		}
+		if !slices.IsSortedFunc(got, func(a, b ocsf.Field) int { return strings.Compare(a.Name, b.Name) }) {
+			t.Errorf("%.80s gave fields out of order: %.80v", text, got)
 		}
 	}
 }
