@@ -29,6 +29,7 @@ const (
 	flowSMB    = "smb"
 	flowLogon  = "logon"         // remote interactive logon (Windows type 10)
 	flowNet    = "network-logon" // Windows type 3
+	flowNAT    = "nat"           // a translation: who stood behind a shared address
 )
 
 // flow is one record of somebody working on a host from another, as one tenant's telemetry tells it.
@@ -56,6 +57,8 @@ type flows struct {
 	hosts  map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
 	heard  map[tenant.ID]*heard
 	words  map[string]string
+	clocks *clocks
+	told   []*Told // what others answered; no part of a snapshot
 	left   int64
 	most   int         // MaxFlows and MaxPlaces, but for tests
 	index  *traceIndex // built by the first Trace after an Add
@@ -93,7 +96,7 @@ type heard struct {
 
 func newFlows() *flows {
 	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]int64{}, names: map[tenantHost]name{},
-		hosts: map[tenantHost]int64{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}, most: MaxFlows}
+		hosts: map[tenantHost]int64{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}, clocks: newClocks(), most: MaxFlows}
 }
 
 // FlowsLeft returns how many records of remote work had to go because MaxFlows was reached.
@@ -108,13 +111,17 @@ func (fs *flows) add(e *ocsf.Event) {
 	}
 	id := tenant.ID(fs.word(string(e.Tenant)))
 	fs.hear(id, e)
+	fs.clocks.add(id, e)
 	if e.Layer == tenant.LayerEndpoint && e.Device != "" {
 		fs.own(id, Short(e.Device), e.Time)
 	}
 	switch {
 	case e.Lease != nil:
-		if e.Lease.Kind == "dhcp" {
+		switch e.Lease.Kind {
+		case "dhcp":
 			fs.name(id, e.Lease.Device, e.Lease.Addr, e.Time)
+		case "nat":
+			fs.translation(id, e)
 		}
 	case e.Flow != nil && e.Layer == tenant.LayerNetwork:
 		fs.see(id, e.Src.IP, e.Direction == ocsf.DirectionOut || e.Direction == ocsf.DirectionInternal, e.Time)
@@ -179,6 +186,25 @@ func (fs *flows) logon(id tenant.ID, e *ocsf.Event) {
 		return
 	}
 	k := logonID{tenantHost{f.tenant, f.dstHost}, f.src, f.srcHost, f.user, kind}
+	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
+		if e.Time.After(fs.list[i].end) {
+			fs.list[i].end, fs.index = e.Time, nil
+		}
+		return
+	}
+	fs.keep(f, e)
+	fs.logons[k] = len(fs.list) - 1
+}
+
+// translation takes a record of who stood behind a shared address: Addr is what the others saw, Public who it was.
+// Translations of one host that follow one another within Gap are one.
+func (fs *flows) translation(id tenant.ID, e *ocsf.Event) {
+	inner, outer := e.Lease.Public, e.Lease.Addr
+	if !inner.IsValid() || !outer.IsValid() || inner == outer {
+		return
+	}
+	f := flow{tenant: id, src: inner.Unmap(), dst: outer.Unmap(), start: e.Time, end: e.Time, kind: flowNAT}
+	k := logonID{tenantHost{id, fs.word(f.dst.String())}, f.src, "", "", flowNAT}
 	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
 		if e.Time.After(fs.list[i].end) {
 			fs.list[i].end, fs.index = e.Time, nil

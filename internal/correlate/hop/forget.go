@@ -54,6 +54,7 @@ func (fs *flows) forget(before time.Time) {
 	maps.DeleteFunc(fs.hosts, func(_ tenantHost, last int64) bool { return last < at })
 	maps.DeleteFunc(fs.names, func(_ tenantHost, n name) bool { return n.last < at })
 	maps.DeleteFunc(fs.heard, func(_ tenant.ID, h *heard) bool { return h.to.Before(before) })
+	fs.clocks.forget(before)
 	for _, h := range fs.heard {
 		if h.from.Before(before) {
 			h.from = before // what was heard earlier can't be asked any more
@@ -107,6 +108,9 @@ func (fs *flows) rewrite(sessions map[string]*Session) {
 		for _, s := range [...]string{string(f.tenant), f.srcHost, f.dstHost, f.user, f.file} {
 			use(s)
 		}
+	}
+	for k := range fs.logons {
+		use(k.host)
 	}
 	for k := range fs.seen {
 		use(string(k.tenant))

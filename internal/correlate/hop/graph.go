@@ -97,8 +97,11 @@ func (s *Session) keep(a Act, word func(string) string) {
 			return
 		}
 	}
-	if len(s.Acts) < MaxActs {
+	switch n := len(s.Acts); {
+	case n < MaxActs:
 		s.Acts = append(s.Acts, a.own(s, word))
+	case a.Got && a.Time.Equal(s.Success) && !slices.ContainsFunc(s.Acts, func(o Act) bool { return o.Got }):
+		s.Acts[n-1] = a.own(s, word) // what it got at last says more than one more try
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the first byte of a snapshot; another layout is another number.
-const layout = 1
+const layout = 2
 
 // errState is returned for a snapshot that is not whole.
 var errState = errors.New("the state of the hop graph is truncated or damaged")
@@ -153,11 +153,46 @@ func (fs *flows) code(c *coder) {
 		c.bool(&(*h).network)
 	})
 	c.num(&fs.left)
+	fs.clocks.code(c)
 	if !c.write {
 		for _, w := range c.words {
 			fs.words[w] = w
 		}
 	}
+}
+
+func (k *clocks) code(c *coder) {
+	slice(c, &k.order, func(s *sightKey) {
+		c.addr(&s.src)
+		c.addr(&s.dst)
+		c.port(&s.sport)
+		c.port(&s.dport)
+		c.str(&s.id)
+		v := k.seen[*s]
+		if !c.write {
+			v = &sighting{}
+			k.seen[*s] = v
+		}
+		str(c, &v.tenant)
+		str(c, &v.matched)
+		c.num(&v.at)
+		c.bool(&v.spoiled)
+	})
+	c.int(&k.next)
+	if len(k.order) > maxSightings || len(k.seen) != len(k.order) || k.next < 0 || k.next > 0 && k.next >= len(k.order) {
+		c.fail()
+	}
+	table(c, k.pairs, func(p *[2]tenant.ID) { str(c, &p[0]); str(c, &p[1]) }, func(p **pairClock) {
+		if !c.write {
+			*p = &pairClock{stale: true}
+		}
+		slice(c, &(*p).samples, c.num)
+		c.int(&(*p).next)
+		c.num(&(*p).count)
+		if n := len((*p).samples); n == 0 || n > maxSamples || (*p).next < 0 || (*p).next >= n {
+			c.fail()
+		}
+	})
 }
 
 // coder writes to buf or reads from in. A string is written in full the first time and by its number after that.

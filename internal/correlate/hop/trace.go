@@ -57,6 +57,11 @@ type TraceHop struct {
 	Seen       []tenant.ID   // whose telemetry has it, sorted
 	Others     int           // other places with a session into To at that time, which scored less
 	Score      float64       // comparable within one choice only
+	Share      float64       // of all sessions that may explain the same, 0 to 1
+	For        []string      // what tells for it as the cause, in plain words
+	Against    []string      // what tells against it
+	Told       bool          // another organisation answered so; no record of ours shows it
+	JoinKey    ocsf.JoinKey  // id that both sides log; empty where there is none
 	Evidence   ocsf.Evidence // File and Record of one of its records; no event
 }
 
@@ -64,6 +69,11 @@ type TraceHop struct {
 type TraceRequest struct {
 	Organisation string // a partner's id; a tenant's id where no partner is declared for it
 	Place        Place
+	Target       Place        // where it reached us; zero where that is not known
+	Port         uint16       // on which; 0 where that is not known
+	User         string       // the account that was used; "" where no record tells
+	JoinKey      ocsf.JoinKey // id that its own logs have too
+	At           time.Time    // when what is to be explained began
 	From, To     time.Time
 }
 
@@ -73,46 +83,45 @@ type Trace struct {
 	Hops   []TraceHop // the first is the farthest back; none where nobody was in the source
 	Origin Place
 	Ask    *TraceRequest
+	Shared bool   // others may stand behind Origin: it is a translated or lent address
 	Reason string // why it ends there, in plain words
+	Skews  []Skew // clocks that were set right on the way; all times are the asking tenant's
 }
 
 // Trace walks back from a point over paths that respect time: which session was open into that host then, which into
 // the host it came from when it was opened, and so on, at most MaxTraceHops times and never to a place twice. As in
 // Hopper (Ho et al., USENIX Security 2021, section 4), the causal session is inferred, not known: of several, see
-// score. It crosses into another tenant where the declared networks say whose an address is. The answer is the
-// same for the same model and telemetry in any order.
+// weights. It crosses into another tenant where the declared networks say whose an address is, with the clocks of
+// the two set right by what both saw. The answer is the same for the same model and telemetry in any order.
 func (g *Graph) Trace(m *tenant.Model, from TracePoint) Trace {
 	ix := g.traceIndex(m)
-	at := ix.point(from)
-	t := Trace{Source: at}
-	when, until, user := from.Time, from.End, from.User
-	if until.Before(when) {
-		until = when
-	}
-	passed := map[Place]bool{at: true}
-	for len(t.Hops) < MaxTraceHops {
-		e, others, score := ix.into(at, when, until, user, passed)
-		if e == nil {
-			break
-		}
-		t.Hops = append(t.Hops, TraceHop{From: e.from, To: at, Start: e.start.UTC(), End: e.end.UTC(), Kind: e.kind, Port: e.port, Packets: e.packets,
-			User: e.user, Seen: slices.Clone(e.seen), Others: others, Score: score, Evidence: ocsf.Evidence{File: e.file, Record: e.record}})
-		at, when, user = e.from, e.start, firstOf(e.user, user)
-		if e.packets > 0 {
-			until = e.end // of logons and leases the end is not always told: what came of it is the best that is known
-		}
-		passed[at] = true
+	w := ix.start(from)
+	return g.trace(ix, from, w.step.at, ix.follow(w))
+}
+
+// trace tells a walk in the time of the tenant that asked.
+func (g *Graph) trace(ix *traceIndex, from TracePoint, source Place, w *walk) Trace {
+	t := Trace{Source: source, Hops: slices.Clone(w.hops), Origin: w.step.at}
+	for i := range t.Hops {
+		h := &t.Hops[i]
+		h.Start, h.End = ix.local(from.Tenant, h.Start).UTC(), ix.local(from.Tenant, h.End).UTC()
 	}
 	slices.Reverse(t.Hops)
-	t.Origin = at
+	t.Skews = ix.told(from.Tenant, &t)
 	if len(t.Hops) == MaxTraceHops {
 		t.Reason = fmt.Sprintf("the trace was left after %d sessions", MaxTraceHops)
 		return t
 	}
-	ask, reason := ix.ending(at, when, from.Partner, len(t.Hops) == 0)
-	t.Reason = reason
-	if ask != "" {
-		t.Ask = &TraceRequest{Organisation: ask, Place: at, From: when.Add(-Gap).UTC(), To: until.UTC()}
+	at, when := w.step.at, w.step.when
+	end := ix.ending(at, when, from.Partner, len(t.Hops) == 0)
+	t.Reason, t.Shared = end.reason, end.shared
+	if end.ask != "" {
+		at := ix.local(from.Tenant, when)
+		t.Ask = &TraceRequest{Organisation: end.ask, Place: t.Origin, At: at.UTC(), From: at.Add(-Gap).UTC(), To: ix.local(from.Tenant, w.step.until).UTC(), User: w.step.user}
+		if len(t.Hops) > 0 {
+			h := &t.Hops[0]
+			t.Ask.Target, t.Ask.Port, t.Ask.JoinKey = h.To, h.Port, h.JoinKey
+		}
 	}
 	if g.flows.left > 0 {
 		t.Reason += fmt.Sprintf("; %d records of sessions were left out, so one may be missing", g.flows.left)
@@ -120,29 +129,45 @@ func (g *Graph) Trace(m *tenant.Model, from TracePoint) Trace {
 	return t
 }
 
-// ending says why a trace ends at a place: it began there, or somebody must be asked, by a partner's or tenant's id.
-func (ix *traceIndex) ending(at Place, when time.Time, through tenant.PartnerID, first bool) (ask, reason string) {
+// told returns the clocks that had to be set right for a trace.
+func (ix *traceIndex) told(against tenant.ID, t *Trace) []Skew {
+	return slices.DeleteFunc(skews(ix.shifts, against), func(s Skew) bool {
+		return t.Source.Tenant != s.Tenant && !slices.ContainsFunc(t.Hops, func(h TraceHop) bool {
+			return h.From.Tenant == s.Tenant || slices.Contains(h.Seen, s.Tenant)
+		})
+	})
+}
+
+// ending is why a trace ends at a place.
+type ending struct {
+	ask    string // who must be asked, by a partner's or tenant's id; "" where it began there, as far as anyone can say
+	reason string
+	shared bool // others may stand behind the address
+}
+
+// ending says why a trace ends at a place.
+func (ix *traceIndex) ending(at Place, when time.Time, through tenant.PartnerID, first bool) ending {
 	name := at.Name()
 	switch {
 	case at.Tenant == "" && at.Partner != "":
-		return string(at.Partner), fmt.Sprintf("%s belongs to %s, whose telemetry is not held", name, at.Partner)
+		return ending{ask: string(at.Partner), reason: fmt.Sprintf("%s belongs to %s, whose telemetry is not held", name, at.Partner)}
 	case at.Tenant == "" && first && through != "":
-		return string(through), fmt.Sprintf("nobody declares %s, and it came through %s", name, through)
+		return ending{ask: string(through), reason: fmt.Sprintf("nobody declares %s, and it came through %s", name, through)}
 	case at.Tenant == "":
-		return "", fmt.Sprintf("nobody declares %s", name)
+		return ending{reason: fmt.Sprintf("nobody declares %s", name)}
 	case at.Partner != "":
-		return string(at.Partner), fmt.Sprintf("%s lends %s to %s, and no session log says who held it", at.Tenant, name, at.Partner)
+		return ending{ask: string(at.Partner), reason: fmt.Sprintf("%s lends %s to %s, and no session log says who held it", at.Tenant, name, at.Partner), shared: true}
 	}
-	ask = string(at.Tenant)
+	ask := string(at.Tenant)
 	if p := ix.model.PartnerOf(at.Tenant); p != nil {
 		ask = string(p.ID)
 	}
-	h := ix.flows.heard[at.Tenant]
-	if h == nil || when.Before(h.from.Add(-HeardSlack)) || when.After(h.to.Add(HeardSlack)) {
-		return ask, fmt.Sprintf("%s belongs to %s, of which no telemetry of that time is held", name, at.Tenant)
+	h, own := ix.flows.heard[at.Tenant], ix.local(at.Tenant, when)
+	if h == nil || own.Before(h.from.Add(-HeardSlack)) || own.After(h.to.Add(HeardSlack)) {
+		return ending{ask: ask, reason: fmt.Sprintf("%s belongs to %s, of which no telemetry of that time is held", name, at.Tenant)}
 	}
 	if _, seen := ix.flows.seen[tenantAddr{at.Tenant, at.Addr}]; at.Addr.IsValid() && h.network && !seen {
-		return ask, fmt.Sprintf("%s belongs to %s, but its own sensors never saw that address: others may stand behind it", name, at.Tenant)
+		return ending{ask: ask, reason: fmt.Sprintf("%s belongs to %s, but its own sensors never saw that address: others may stand behind it", name, at.Tenant), shared: true}
 	}
-	return "", fmt.Sprintf("no session into %s was open at %s", name, when.UTC().Format(time.RFC3339))
+	return ending{reason: fmt.Sprintf("no session into %s was open at %s", name, own.UTC().Format(time.RFC3339))}
 }

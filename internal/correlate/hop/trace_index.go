@@ -2,12 +2,12 @@ package hop
 
 import (
 	"cmp"
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -20,6 +20,9 @@ type edge struct {
 	kind       string
 	user       string
 	seen       []tenant.ID // sorted
+	key        ocsf.JoinKey
+	told       bool // another organisation's answer
+	by         string
 	file       string
 	record     int64
 }
@@ -30,8 +33,9 @@ type traceIndex struct {
 	flows  *flows
 	trusts map[tenant.ID][]*tenant.Trust
 	places map[tenantAddr]Place
-	worked ways // of records
-	held   ways // of leases and of remote tools' sessions, which grow
+	shifts map[tenant.ID]shift // of the tenants' clocks
+	worked ways                // of records
+	held   ways                // of leases and of remote tools' sessions, which grow
 	grown  int64
 }
 
@@ -78,15 +82,18 @@ func (w *ways) sort() {
 
 // traceIndex returns the index, of which it builds anew what no longer holds: what records say, or what sessions do.
 func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
-	ix := g.flows.index
-	if ix == nil || ix.model != m {
-		ix = &traceIndex{model: m, flows: g.flows, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, worked: newWays(), grown: -1}
+	ix, shifts := g.flows.index, g.flows.clocks.shifts()
+	if ix == nil || ix.model != m || !sameClocks(ix.shifts, shifts) {
+		ix = &traceIndex{model: m, flows: g.flows, shifts: shifts, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, worked: newWays(), grown: -1}
 		for i := range m.Trusts {
 			t := &m.Trusts[i]
 			ix.trusts[t.Tenant] = append(ix.trusts[t.Tenant], t)
 		}
 		for _, e := range ix.join(g.flows.list) {
 			ix.worked.add(e)
+		}
+		for _, t := range g.flows.told {
+			ix.worked.add(ix.answered(t))
 		}
 		ix.worked.sort()
 		g.flows.index = ix
@@ -101,6 +108,19 @@ func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
 		ix.held.sort()
 	}
 	return ix
+}
+
+// sameClocks reports whether two comparisons of clocks come to the same.
+func sameClocks(a, b map[tenant.ID]shift) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for id, s := range a {
+		if o, known := b[id]; !known || o.by != s.by || o.root != s.root {
+			return false
+		}
+	}
+	return true
 }
 
 // open calls each with the sessions into a place that may have been open at a time, the last first.
@@ -141,6 +161,13 @@ func (ix *traceIndex) open(at Place, when time.Time, each func(*edge)) {
 // starts within a second. A tenant that can't tell whose an address is learns it from the one that can.
 func (ix *traceIndex) join(list []flow) []*edge {
 	order := make([]*flow, len(list))
+	if len(ix.shifts) > 0 { // by one clock
+		list = slices.Clone(list)
+		for i := range list {
+			f := &list[i]
+			f.start, f.end = ix.common(f.tenant, f.start), ix.common(f.tenant, f.end)
+		}
+	}
 	for i := range list {
 		order[i] = &list[i]
 	}
@@ -236,7 +263,7 @@ func (ix *traceIndex) session(s *Session) []*edge {
 	if s.Out || (s.Kind != KindVPN && s.Kind != KindRMM) {
 		return nil
 	}
-	e := edge{start: s.Start, end: s.End, kind: string(s.Kind), user: s.User, seen: []tenant.ID{s.Tenant}, file: s.Opened.File, record: s.Opened.Record}
+	e := edge{start: ix.common(s.Tenant, s.Start), end: ix.common(s.Tenant, s.End), kind: string(s.Kind), user: s.User, seen: []tenant.ID{s.Tenant}, file: s.Opened.File, record: s.Opened.Record}
 	home := tenant.ID("")
 	if p := ix.model.Partner(s.Partner); p != nil {
 		home = p.Tenant
@@ -244,6 +271,9 @@ func (ix *traceIndex) session(s *Session) []*edge {
 	public := s.Public
 	if s.Kind == KindRMM {
 		public = s.Addr
+		if s.Instance != "" {
+			e.key = ocsf.JoinKey{Kind: "rmm-instance", Value: s.Instance}
+		}
 	}
 	switch {
 	case s.Kind == KindVPN && s.Origin != "" && s.Origin != "-" && home != "":
@@ -273,35 +303,6 @@ func (ix *traceIndex) session(s *Session) []*edge {
 	return out
 }
 
-// into returns the session by which somebody most likely came into a place, with how many other places had one open
-// into it then. Mounted shares and logons over the network are everywhere, so one of them counts only where no
-// other session is there and all come from one place, or under the same account.
-func (ix *traceIndex) into(at Place, when, until time.Time, user string, passed map[Place]bool) (best *edge, others int, score float64) {
-	sources := map[Place]bool{}
-	var weak *edge
-	weakSources := map[Place]bool{}
-	ix.open(at, when, func(e *edge) {
-		if passed[e.from] || when.After(e.end.Add(e.slack())) {
-			return
-		}
-		if e.weak() && (user == "" || e.user != user) {
-			if weak == nil {
-				weak = e
-			}
-			weakSources[e.from] = true
-			return
-		}
-		sources[e.from] = true
-		if s := ix.score(e, when, until, user); best == nil || s > score {
-			best, score = e, s
-		}
-	})
-	if best == nil && weak != nil && len(weakSources) == 1 {
-		return weak, 0, ix.score(weak, when, until, user)
-	}
-	return best, max(0, len(sources)-1), score
-}
-
 func (e *edge) weak() bool { return e.kind == flowSMB || e.kind == flowNet }
 
 // slack is how long after its last record a session may still have been open.
@@ -310,32 +311,4 @@ func (e *edge) slack() time.Duration {
 		return Gap // a logon or lease, whose end is not always told
 	}
 	return EndSlack
-}
-
-// score says how likely a session is the cause. Hopper's features in plain weights: a session that was open beats one
-// that had ended, and the work done in it (each doubling of packets is 1) decides among those; the same account
-// adds 4 and a switch of accounts takes 2, a pair seen seldom adds up to 2, a session that lasted as long as what came
-// of it 1. Who held a pool address is no guess: a lease beats everything.
-func (ix *traceIndex) score(e *edge, when, until time.Time, user string) float64 {
-	s := 6.0 // as much as 64 packets, where the record does not count them
-	if e.packets > 0 {
-		s = math.Log2(float64(e.packets))
-	}
-	if e.kind == string(KindVPN) {
-		s += 100
-	}
-	if !e.end.Before(when) {
-		s += 20
-	}
-	if !e.end.Before(until) {
-		s++
-	}
-	if user != "" && e.user != "" {
-		if strings.EqualFold(user, e.user) {
-			s += 4
-		} else {
-			s -= 2
-		}
-	}
-	return math.Round((s+2/float64(ix.worked.pairs[[2]Place{e.from, e.to}]+ix.held.pairs[[2]Place{e.from, e.to}]))*100) / 100
 }
