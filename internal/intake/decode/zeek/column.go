@@ -66,6 +66,33 @@ const (
 	colSrc
 	colDst
 	colP
+	colOpcode
+	colOpcodes
+	colObject
+	colObjects
+	colResults
+	colRequestType
+	colErrorMsg
+	colStatus
+	colRequestName
+	colRequestHost
+	colFramedAddr
+	colTunnelClient
+	colReplyCode
+	colArg
+	colCommand
+	colPortNum
+	colDHCPHostName
+	colHostP
+	colAuthenticationSuccess
+	colServerDNSName
+	colServerTreeName
+	colLeaseTime
+	colIsOrig
+	colRejected
+	colIndicator
+	colTree
+	colFileSize
 	columns
 )
 
@@ -86,6 +113,7 @@ var columnNames = [columns]string{
 	colClient: "client", colKrbService: "service", colFUID: "fuid", colFilename: "filename", colMD5: "md5",
 	colSHA1: "sha1", colSHA256: "sha256", colSeenBytes: "seen_bytes", colTxHosts: "tx_hosts",
 	colRxHosts: "rx_hosts", colConnUIDs: "conn_uids", colNote: "note", colSrc: "src", colDst: "dst", colP: "p",
+	colOpcode: "opcode", colOpcodes: "opcodes", colObject: "object", colObjects: "objects", colResults: "results", colRequestType: "request_type", colErrorMsg: "error_msg", colStatus: "status", colRequestName: "request.name", colRequestHost: "request.host", colFramedAddr: "framed_addr", colTunnelClient: "tunnel_client", colReplyCode: "reply_code", colArg: "arg", colCommand: "command", colPortNum: "port_num", colDHCPHostName: "dhcp_host_name", colHostP: "host_p", colAuthenticationSuccess: "authentication_success", colServerDNSName: "server_dns_computer_name", colServerTreeName: "server_tree_name", colLeaseTime: "lease_time", colIsOrig: "is_orig", colRejected: "rejected", colIndicator: "seen.indicator", colTree: "tree", colFileSize: "file_size",
 }
 
 // record is one line of a log, in either form.
@@ -102,11 +130,16 @@ var signatures = []struct {
 	{"conn", []string{"conn_state"}},
 	{"dns", []string{"query", "qtype"}},
 	{"dns", []string{"trans_id", "rcode"}},
+	{"dns", []string{"trans_id", "rejected"}},
+	{"dns", []string{"query", "qclass_name"}},
 	{"http", []string{"trans_depth", "method"}},
 	{"http", []string{"method", "uri"}},
 	{"http", []string{"trans_depth", "status_code"}},
 	{"rdp", []string{"security_protocol"}},
 	{"rdp", []string{"cookie", "result"}},
+	{"kerberos", []string{"request_type"}},
+	{"kerberos", []string{"client", "till"}},
+	{"kerberos", []string{"client", "cipher"}},
 	{"ssl", []string{"cipher"}},
 	{"ssl", []string{"server_name", "established"}},
 	{"ssh", []string{"auth_attempts"}},
@@ -115,16 +148,48 @@ var signatures = []struct {
 	{"dhcp", []string{"assigned_addr"}},
 	{"dhcp", []string{"assigned_ip"}},
 	{"dce_rpc", []string{"endpoint", "operation"}},
+	{"dce_rpc", []string{"named_pipe", "rtt"}},
+	{"dce_rpc", []string{"endpoint", "named_pipe"}},
 	{"smb_mapping", []string{"share_type"}},
+	{"smb_cmd", []string{"sub_command", "command"}},
+	{"smb_cmd", []string{"command", "tree_service"}},
 	{"smb_files", []string{"action", "name"}},
+	{"smb_files", []string{"action", "path"}},
 	{"ntlm", []string{"server_nb_computer_name"}},
+	{"ntlm", []string{"server_dns_computer_name"}},
 	{"ntlm", []string{"domainname", "hostname"}},
-	{"kerberos", []string{"request_type"}},
+	{"ntlm", []string{"domainname", "username"}},
+	{"ldap_search", []string{"base_object"}},
+	{"ldap_search", []string{"deref_aliases"}},
+	{"ldap_search", []string{"filter", "result_count"}},
+	{"ldap_search", []string{"base_objects"}},
+	{"ldap", []string{"message_id", "opcode"}},
+	{"ldap", []string{"message_id", "opcodes"}},
+	{"ldap", []string{"message_id", "object"}},
 	{"notice", []string{"note", "msg"}},
+	{"known_services", []string{"port_num", "port_proto"}},
+	{"known_certs", []string{"port_num", "issuer_subject"}},
+	{"known_devices", []string{"mac", "dhcp_host_name"}},
+	{"software", []string{"software_type"}},
+	{"socks", []string{"request_p"}},
+	{"socks", []string{"bound_p"}},
+	{"tunnel", []string{"tunnel_type"}},
+	{"rfb", []string{"client_major_version"}},
+	{"rfb", []string{"authentication_method"}},
+	{"radius", []string{"framed_addr"}},
+	{"radius", []string{"connect_info"}},
+	{"radius", []string{"username", "result", "ttl"}},
+	{"vpn", []string{"vpn_type"}},
+	{"ftp", []string{"reply_code", "command"}},
+	{"ftp", []string{"data_channel.passive"}},
+	{"snmp", []string{"community"}},
+	{"intel", []string{"seen.indicator"}},
+	{"x509", []string{"certificate.serial"}},
 	{"smtp", []string{"mailfrom"}},
 	{"files", []string{"fuid", "analyzers"}},
 	{"files", []string{"fuid", "tx_hosts"}},
 	{"weird", []string{"name", "notice"}},
+	{"weird", []string{"name", "peer"}},
 	{"ssl", []string{"established"}},
 }
 

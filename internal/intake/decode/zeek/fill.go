@@ -16,6 +16,7 @@ import (
 type kind struct {
 	class    ocsf.ClassUID
 	activity string
+	single   bool // one record a connection
 	flow     bool
 	fill     func(r record, e *ocsf.Event) error // beyond what all logs share; may be nil
 }
@@ -49,14 +50,22 @@ func fillKind(r record, path string, k kind, e *ocsf.Event) error {
 	} else if e.User.Name == "" {
 		e.User.Name = either(r.get(colUsername), r.get(colUser))
 	}
-	if id := recordID(r); id != "" {
+	if id := recordID(r, path); id != "" {
 		e.SourceID = id + "|" + path + "|" + ts
+		if !k.single {
+			e.SourceID += "|" + strconv.FormatUint(digest(e.Fields), 36)
+		}
 	}
 	return nil
 }
 
 // recordID is the id that Zeek gives a record: of the connection, else of the file or the first connection.
-func recordID(r record) string {
+func recordID(r record, path string) string {
+	if path == "files" {
+		if id := r.get(colFUID); id != "" {
+			return id // one connection moves many
+		}
+	}
 	if id := r.get(colUID); id != "" {
 		return id
 	}
@@ -69,6 +78,21 @@ func recordID(r record) string {
 		}
 	}
 	return ""
+}
+
+// digest tells the records of one connection apart that were written for one packet, such as the opening and the
+// reading of a file in one SMB message. It is FNV-1a.
+func digest(fields ocsf.Fields) uint64 {
+	h := uint64(14695981039346656037)
+	for _, f := range fields {
+		for _, s := range [...]string{f.Name, f.Value} {
+			for i := 0; i < len(s); i++ {
+				h = (h ^ uint64(s[i])) * 1099511628211
+			}
+			h = (h ^ 0xff) * 1099511628211 // no byte of UTF-8: "ab","c" is not "a","bc"
+		}
+	}
+	return h
 }
 
 func endpoints(r record, e *ocsf.Event) (err error) {

@@ -9,26 +9,43 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
-// kinds are the logs of which more is read than the endpoints; any other log comes out as "zeek/<path>".
+// kinds are the logs of which more is read than the endpoints; any other log comes out as "zeek/<path>". The columns
+// are those of the Info records in Zeek's reference, "Log Files", 4 to 8, of its LDAP and Corelight's VPN package.
 var kinds = map[string]kind{
-	"conn":        {class: ocsf.ClassNetworkActivity, flow: true, fill: conn},
-	"conn_long":   {class: ocsf.ClassNetworkActivity, activity: "traffic"},
-	"dns":         {class: ocsf.ClassDNSActivity, activity: "query", fill: dns},
-	"http":        {class: ocsf.ClassHTTPActivity, fill: http},
-	"ssl":         {class: ocsf.ClassNetworkActivity, activity: "open", fill: ssl},
-	"ssh":         {class: ocsf.ClassSSHActivity, activity: "open", fill: ssh},
-	"rdp":         {class: ocsf.ClassRDPActivity, activity: "connect", fill: rdp},
-	"smb_mapping": {class: ocsf.ClassSMBActivity, activity: "open"},
-	"smb_files":   {class: ocsf.ClassSMBActivity, fill: smbFiles},
-	"dhcp":        {class: ocsf.ClassDHCPActivity, fill: dhcp},
-	"ntlm":        {class: ocsf.ClassAuthentication, activity: "logon", fill: ntlm},
-	"kerberos":    {class: ocsf.ClassAuthentication, fill: kerberos},
-	"dce_rpc":     {class: ocsf.ClassNetworkActivity, activity: "traffic"},
-	"files":       {class: ocsf.ClassFileActivity, activity: "send", fill: files},
-	"notice":      {class: ocsf.ClassBase, fill: notice},
-	"tunnel":      {class: ocsf.ClassTunnelActivity, activity: "open"},
-	"ftp":         {class: ocsf.ClassNetworkActivity, activity: "traffic"},
-	"smtp":        {class: ocsf.ClassEmailActivity, activity: "send"},
+	"conn":           {class: ocsf.ClassNetworkActivity, single: true, flow: true, fill: conn},
+	"conn_long":      {class: ocsf.ClassNetworkActivity, activity: "traffic"},
+	"dns":            {class: ocsf.ClassDNSActivity, activity: "query", fill: dns},
+	"http":           {class: ocsf.ClassHTTPActivity, fill: http},
+	"ssl":            {class: ocsf.ClassNetworkActivity, activity: "open", single: true, fill: ssl},
+	"quic":           {class: ocsf.ClassNetworkActivity, activity: "open", fill: ssl},
+	"ssh":            {class: ocsf.ClassSSHActivity, activity: "open", single: true, fill: ssh},
+	"rdp":            {class: ocsf.ClassRDPActivity, activity: "connect", single: true, fill: rdp},
+	"rfb":            {class: ocsf.ClassNetworkActivity, activity: "open", single: true, fill: rfb},
+	"smb_mapping":    {class: ocsf.ClassSMBActivity, activity: "open"},
+	"smb_files":      {class: ocsf.ClassSMBActivity, fill: smbFiles},
+	"smb_cmd":        {class: ocsf.ClassSMBActivity, fill: smbCommand},
+	"dhcp":           {class: ocsf.ClassDHCPActivity, fill: dhcp},
+	"ntlm":           {class: ocsf.ClassAuthentication, activity: "logon", fill: ntlm},
+	"kerberos":       {class: ocsf.ClassAuthentication, fill: kerberos},
+	"ldap":           {class: ocsf.ClassNetworkActivity, activity: "traffic", fill: ldap},
+	"ldap_search":    {class: ocsf.ClassNetworkActivity, activity: "traffic", fill: ldapSearch},
+	"radius":         {class: ocsf.ClassAuthentication, activity: "logon", fill: radius},
+	"dce_rpc":        {class: ocsf.ClassNetworkActivity, activity: "traffic"},
+	"files":          {class: ocsf.ClassFileActivity, activity: "send", fill: files},
+	"notice":         {class: ocsf.ClassBase, fill: notice},
+	"weird":          {class: ocsf.ClassBase, activity: "weird", fill: nothing},
+	"intel":          {class: ocsf.ClassBase, activity: "indicator", fill: nothing},
+	"x509":           {class: ocsf.ClassBase, activity: "certificate", fill: nothing},
+	"known_hosts":    {class: ocsf.ClassBase, activity: "known host", fill: known},
+	"known_services": {class: ocsf.ClassBase, activity: "known service", fill: known},
+	"known_devices":  {class: ocsf.ClassBase, activity: "known device", fill: known},
+	"known_certs":    {class: ocsf.ClassBase, activity: "known certificate", fill: known},
+	"software":       {class: ocsf.ClassBase, activity: "software", fill: known},
+	"tunnel":         {class: ocsf.ClassTunnelActivity, activity: "open", fill: tunnel},
+	"vpn":            {class: ocsf.ClassTunnelActivity, activity: "open", fill: ssl},
+	"socks":          {class: ocsf.ClassNetworkActivity, activity: "open", fill: socks},
+	"ftp":            {class: ocsf.ClassNetworkActivity, activity: "traffic", fill: ftp},
+	"smtp":           {class: ocsf.ClassEmailActivity, activity: "send"},
 }
 
 func conn(r record, e *ocsf.Event) (err error) {
@@ -71,6 +88,9 @@ func dns(r record, e *ocsf.Event) error {
 	e.Answers = r.list(colAnswers)
 	switch rcode := either(r.get(colRcodeName), r.get(colRcode)); rcode {
 	case "":
+		if truth(r.get(colRejected)) == ocsf.StatusSuccess { // the server would not answer the question
+			e.Status = ocsf.StatusFailure
+		}
 	case "NOERROR", "0":
 		e.Status = ocsf.StatusSuccess
 	default:
@@ -136,131 +156,6 @@ func rdp(r record, e *ocsf.Event) error {
 	if strings.HasPrefix(r.get(colResult), "Succ") || strings.HasPrefix(r.get(colResult), "SUCC") {
 		e.Status = ocsf.StatusSuccess
 	}
-	return nil
-}
-
-func smbFiles(r record, e *ocsf.Event) (err error) {
-	e.File = &ocsf.File{Path: r.get(colName)}
-	if share := r.get(colPath); share != "" {
-		e.File.Path = strings.TrimSuffix(share, `\`) + `\` + r.get(colName)
-	}
-	action := r.get(colAction)
-	if i := strings.LastIndexAny(action, "_:"); i >= 0 {
-		action = action[i+1:] // SMB::FILE_OPEN
-	}
-	e.Activity = strings.ToLower(action)
-	e.File.Size, err = number(r, colSize, math.MaxInt64)
-	return err
-}
-
-func dhcp(r record, e *ocsf.Event) (err error) {
-	for _, x := range [...]struct {
-		c   column
-		dst *ocsf.Endpoint
-	}{{colClientAddr, &e.Src}, {colServerAddr, &e.Dst}} {
-		if x.dst.IP.IsValid() {
-			continue
-		}
-		if x.dst.IP, err = address(r, x.c); err != nil {
-			return err
-		}
-	}
-	addr, err := address(r, colAssignedAddr)
-	if err == nil && !addr.IsValid() {
-		addr, err = address(r, colAssignedIP)
-	}
-	if err != nil {
-		return err
-	}
-	e.Src.Host = either(r.get(colHostName), r.get(colClientFQDN))
-	lease := &ocsf.Lease{Kind: "dhcp", Addr: addr, Device: e.Src.Host}
-	types := r.list(colMsgTypes)
-	for _, t := range types {
-		switch t {
-		case "ACK":
-			lease.Start, e.Activity = true, "assign"
-		case "RELEASE":
-			lease.End, e.Activity = true, "release"
-			if !addr.IsValid() {
-				addr = e.Src.IP
-				lease.Addr = addr
-			}
-		}
-	}
-	if len(types) == 0 && addr.IsValid() { // Zeek before 2.6 writes one line a lease
-		lease.Start, e.Activity = true, "assign"
-	}
-	if addr.IsValid() && (lease.Start || lease.End) {
-		e.Lease = lease
-	}
-	return nil
-}
-
-func ntlm(r record, e *ocsf.Event) error {
-	e.User = ocsf.User{Name: r.get(colUsername), Domain: r.get(colDomainname)}
-	e.Src.Host = r.get(colHostname)
-	e.Dst.Host = r.get(colServerName2)
-	e.Status = truth(r.get(colSuccess))
-	return nil
-}
-
-func kerberos(r record, e *ocsf.Event) error {
-	name, realm, _ := strings.Cut(r.get(colClient), "/")
-	e.User = ocsf.User{Name: name, Domain: realm}
-	e.Activity = "authentication ticket"
-	if s := r.get(colKrbService); s != "" && !strings.HasPrefix(s, "krbtgt/") {
-		e.Activity = "service ticket request"
-	}
-	e.Status = truth(r.get(colSuccess))
-	return nil
-}
-
-func files(r record, e *ocsf.Event) (err error) {
-	e.File = &ocsf.File{Path: r.get(colFilename)}
-	if e.File.Size, err = number(r, colSeenBytes, math.MaxInt64); err != nil {
-		return err
-	}
-	for _, h := range [...]struct {
-		name string
-		c    column
-	}{{"MD5=", colMD5}, {"SHA1=", colSHA1}, {"SHA256=", colSHA256}} {
-		if v := r.get(h.c); v != "" {
-			e.File.Hashes = append(e.File.Hashes, h.name+v)
-		}
-	}
-	// The sender of a file is its source, whichever side opened the connection.
-	for _, x := range [...]struct {
-		c   column
-		dst *ocsf.Endpoint
-	}{{colTxHosts, &e.Src}, {colRxHosts, &e.Dst}} {
-		if hosts := r.list(x.c); len(hosts) > 0 {
-			a, err := parseAddr(hosts[0], x.c)
-			if err != nil {
-				return err
-			}
-			*x.dst = ocsf.Endpoint{IP: a}
-		}
-	}
-	return nil
-}
-
-func notice(r record, e *ocsf.Event) (err error) {
-	if !e.Src.IP.IsValid() {
-		if e.Src.IP, err = address(r, colSrc); err != nil {
-			return err
-		}
-	}
-	if !e.Dst.IP.IsValid() {
-		if e.Dst.IP, err = address(r, colDst); err != nil {
-			return err
-		}
-		p, err := number(r, colP, 1<<16-1)
-		if err != nil {
-			return err
-		}
-		e.Dst.Port = uint16(p)
-	}
-	e.Activity = "notice"
 	return nil
 }
 

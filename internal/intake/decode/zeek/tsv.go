@@ -43,6 +43,7 @@ type header struct {
 	index  [columns]int16 // column number; -1 where there is none
 	order  []int          // column numbers by name
 	isList []bool         // by column number
+	isBool []bool
 }
 
 func newReader(name string, r io.Reader, sink decode.Sink) *reader {
@@ -143,7 +144,7 @@ func (r *reader) compile() {
 	case r.types != nil && len(r.types) != len(r.names):
 		r.problem = fmt.Sprintf("the header has %d #fields and %d #types", len(r.names), len(r.types))
 	}
-	h := &header{order: make([]int, len(r.names)), isList: make([]bool, len(r.names))}
+	h := &header{order: make([]int, len(r.names)), isList: make([]bool, len(r.names)), isBool: make([]bool, len(r.names))}
 	for i := range h.order {
 		h.order[i] = i
 	}
@@ -156,6 +157,7 @@ func (r *reader) compile() {
 	for i, t := range r.types {
 		if i < len(h.isList) {
 			h.isList[i] = strings.HasPrefix(t, "set[") || strings.HasPrefix(t, "vector[")
+			h.isBool[i] = t == "bool"
 		}
 	}
 	for c := range h.index {
@@ -241,10 +243,24 @@ func (r *reader) fields() ocsf.Fields {
 		if r.header.isList[i] && strings.Contains(v, r.setSep) {
 			shown = strings.ReplaceAll(v, r.setSep, ", ")
 		}
+		if r.header.isBool[i] {
+			shown = plainBool(v)
+		}
 		r.values[i] = unescape(v)
 		out = append(out, ocsf.Field{Name: r.names[i], Value: unescape(shown)})
 	}
 	return out
+}
+
+// plainBool writes a truth value as JSON does, so that a rule reads both encodings alike.
+func plainBool(v string) string {
+	switch v {
+	case "T":
+		return "true"
+	case "F":
+		return "false"
+	}
+	return v
 }
 
 func (r *reader) get(c column) string {

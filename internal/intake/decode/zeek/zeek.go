@@ -1,7 +1,7 @@
 // Package zeek reads the logs of the Zeek network monitor: its tab-separated files with #fields headers (Stream)
 // and its JSON records (Objects). Both come out as the same events: the log's own columns stay in Event.Fields
 // under Zeek's names, and what the other stages need is filled in beside them. Unset columns are left out;
-// sets and vectors are joined with a comma and a space in both forms.
+// sets and vectors are joined with a comma and a space in both forms, and truth values are true and false.
 //
 // A record that cannot be read is counted with its reason and the file goes on. Header lines may come again in
 // the middle of a file; records before the first #fields line are bad, since nothing says what they mean.
@@ -55,8 +55,20 @@ func matchJSON(o *decode.JSON) bool {
 	if uid := o.Str("uid"); o.Has("id.orig_h") || o.Has("fuid") || o.Has("uids") || strings.HasPrefix(uid, "C") {
 		return true
 	}
-	return o.Has("_path")
+	if o.Has("_path") {
+		return true
+	}
+	for _, names := range pathless {
+		if o.Has(names[0]) && o.Has(names[1]) {
+			return true
+		}
+	}
+	return false
 }
+
+// pathless tell the logs whose records name neither their log nor a connection.
+var pathless = [...][2]string{{"note", "suppress_for"}, {"note", "actions"}, {"software_type", "name"}, {"port_num", "port_proto"},
+	{"port_num", "issuer_subject"}, {"certificate.serial", "certificate.subject"}, {"mac", "dhcp_host_name"}}
 
 func decodeJSON(o *decode.JSON, e *ocsf.Event) error {
 	path := o.Str("_path")
@@ -77,7 +89,19 @@ func (r jsonRecord) get(c column) string {
 	return v
 }
 
-func (r jsonRecord) list(c column) []string { return split(r.get(c), ", ") }
+// list takes the elements as they are: a TXT record may hold a comma and a space.
+func (r jsonRecord) list(c column) []string {
+	var out []string
+	for _, x := range r.o.Array(columnNames[c]) {
+		if b, err := x.StringBytes(); err == nil {
+			out = append(out, string(b))
+		}
+	}
+	if out == nil {
+		return split(r.get(c), ", ") // a relay joined them, or the log writes one plain value
+	}
+	return out
+}
 
 // cleanPath keeps a log's name to what a source may be called: letters, digits, _ and -, at most 64.
 func cleanPath(p string) string {
