@@ -25,7 +25,7 @@ func (r *reader) file(root *yaml.Node) *File {
 		d.partners = r.objects(o, "partners", "id", "name", "tenant")
 		d.trusts = r.objects(o, "trusts", "id", "partner", "tenant", "owner", "through", "networks", "accounts",
 			"mail_domains", "remote_tools", "jump_hosts", "cloud_principals", "rights", "hours", "destinations",
-			"valid_from", "valid_until")
+			"valid_from", "valid_until", "trace")
 		d.mapping = r.objects(o, "sensors", "name", "match", "tenant", "tenant_by", "layer")
 		d.approvals = r.objects(o, "approvals", "trust", "src", "dst", "kind", "from", "until", "owner", "reason")
 		if len(d.tenants) == 0 && len(r.errs) == 0 {
@@ -140,6 +140,7 @@ func (o *object) trust() tenant.Trust {
 	t.Hours = o.hours("hours")
 	t.Destinations = o.values("destinations", item.destination)
 	t.ValidFrom, t.ValidUntil = o.interval("valid_from", "valid_until")
+	t.Trace = o.trace()
 	return t
 }
 

@@ -117,6 +117,15 @@ type Trust struct {
 	Destinations    []string
 	ValidFrom       time.Time // zero: since ever
 	ValidUntil      time.Time // zero: no end; exclusive
+	Trace           TraceTerms
+}
+
+// TraceTerms say with whom trace requests about a trust are exchanged, and how. The peer is the Breakwater of the
+// trust's other side: at a client the partner's, at a provider the client's.
+type TraceTerms struct {
+	Peer    string // fingerprint of its key, SHA256:…; empty: requests are exchanged with nobody
+	Auto    bool   // answers go out without a person's approval
+	Account bool   // answers may name accounts
 }
 
 // ValidAt reports whether the trust holds at time t.
