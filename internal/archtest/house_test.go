@@ -30,7 +30,7 @@ var house = []stage{
 	{[]string{"correlate/hop"}, "who moved where"},
 	{[]string{"correlate/campaign"}, "what belongs together, and whom it concerns"},
 	{[]string{"correlate/coverage", "correlate/alertlevel"}, "who has fallen silent; how watchful to be"},
-	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave"}, "acts on the answer"},
+	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave", "respond/tracing"}, "acts on the answer"},
 	{[]string{"respond/advise"}, "tells each tenant its own; sends by share and notify"},
 	{[]string{"show/api"}, "every operation once, authorised"},
 	{[]string{"show/console", "show/report"}, "pages drawn from the answer"},
