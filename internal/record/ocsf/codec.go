@@ -79,6 +79,9 @@ func (e *Event) code(c *coder) {
 	if part(c, &e.Lease) {
 		e.Lease.code(c)
 	}
+	if part(c, &e.NAT) {
+		e.NAT.code(c)
+	}
 	c.str(&e.URL)
 	c.list(&e.Answers)
 	slice(c, &e.JoinKeys, func(k *JoinKey) { c.str(&k.Kind); c.str(&k.Value) })
@@ -97,6 +100,8 @@ func (a *Attribution) code(c *coder) {
 	a.Owner.code(c)
 	c.addr(&a.OwnerFrom)
 	c.str(&a.OwnerHost)
+	c.addr(&a.Inside)
+	num(c, &a.SharedBy)
 	c.str(&a.Session)
 }
 
@@ -164,6 +169,16 @@ func (l *Lease) code(c *coder) {
 	c.str(&l.Device)
 	c.bool(&l.Start)
 	c.bool(&l.End)
+	num(c, &l.Lasts)
+}
+
+func (t *Translation) code(c *coder) {
+	c.str(&t.Proto)
+	t.Inside.code(c)
+	t.Outside.code(c)
+	c.bool(&t.Start)
+	c.bool(&t.End)
+	num(c, &t.Lasted)
 }
 
 func (c *coder) uvarint(n uint64) uint64 {

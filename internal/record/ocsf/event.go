@@ -214,6 +214,18 @@ type Lease struct {
 	Device string // host name of the holder
 	Start  bool
 	End    bool
+	Lasts  time.Duration // for how long from this record on, where it says so: a DHCP lease, WireGuard's keys; else 0
+}
+
+// Translation is what a firewall says of one inside address that it shows as another (source NAT). An address is
+// shared by as many inside hosts as it has ports, so it names its user by port and time alone.
+type Translation struct {
+	Proto   string   // tcp, udp, icmp
+	Inside  Endpoint // address and port before; ports of ICMP are 0
+	Outside Endpoint // and after
+	Start   bool     // the record tells its beginning, at the event's time
+	End     bool     // its end: at the event's time, or where both are told, Lasted later
+	Lasted  time.Duration
 }
 
 // JoinKey is an id that both sides of a trust log, so that a hop is exact and not guessed by time.
@@ -237,6 +249,8 @@ type Attribution struct {
 	Owner     User       // who held the source address then, where a session tells
 	OwnerFrom netip.Addr // where that session came from
 	OwnerHost string     // the device the session named
+	Inside    netip.Addr // who was behind the source address, where a translation record fits it by port and time
+	SharedBy  uint16     // how many inside addresses shared the source address then, where no record fits; 0: none are known
 	Session   string     // what one actor did without a break; set by the hop graph
 }
 
@@ -263,6 +277,7 @@ type Event struct {
 	Cloud    *Cloud
 	Remote   *RemoteSession
 	Lease    *Lease
+	NAT      *Translation
 	URL      string
 	Answers  []string // DNS answers
 	JoinKeys []JoinKey
