@@ -13,6 +13,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
@@ -32,6 +33,7 @@ func Formats() []decode.Stream {
 	objects = append(objects, eve.Objects()...)
 	objects = append(objects, windows.Objects()...)
 	objects = append(objects, remotetool.Objects()...)
+	objects = append(objects, netflow.Objects()...)
 	objects = append(objects, flowlog.Objects()...)
 	objects = append(objects, entra.Objects()...)
 	objects = append(objects, envelope.Objects(inner, generic.Object())...)
@@ -43,7 +45,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
-	list := []decode.Stream{pcap.Stream(), zeek.Stream(), binetflow.Stream()}
+	list := []decode.Stream{pcap.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream()}
 	list = append(list, carried...)
 	return append(list, mail.Stream())
 }
