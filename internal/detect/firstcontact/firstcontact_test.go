@@ -33,7 +33,7 @@ func model() *tenant.Model {
 		},
 		Partners: []tenant.Partner{{ID: "isl", Tenant: "provider"}, {ID: "other"}},
 		Trusts: []tenant.Trust{
-			{ID: "isl-client", Partner: "isl", Tenant: "client", Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}},
+			{ID: "isl-client", Partner: "isl", Tenant: "client", Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Destinations: []string{"10.1.99.0/24"}},
 			{ID: "isl-second", Partner: "isl", Tenant: "second", ValidFrom: monday.Add(-3 * day)},
 			{ID: "other-client", Partner: "other", Tenant: "client"},
 		},
@@ -60,8 +60,8 @@ func signIn(at time.Time, user, from string, with ...change) *ocsf.Event {
 	return made(e, with)
 }
 
-// reach is a connection of a partner's host to one of the client's that was answered.
-func reach(at time.Time, from, to string, port uint16, with ...change) *ocsf.Event {
+// reaches is a connection of a partner's host to one of the client's that was answered.
+func reaches(at time.Time, from, to string, port uint16, with ...change) *ocsf.Event {
 	e := &ocsf.Event{Time: at, Tenant: "client", Layer: tenant.LayerNetwork, Class: ocsf.ClassNetworkActivity, Flow: &ocsf.Flow{Proto: "tcp", State: "SF"},
 		Src: ocsf.Endpoint{IP: netip.MustParseAddr(from)}, Dst: ocsf.Endpoint{IP: netip.MustParseAddr(to), Port: port},
 		Raw: ocsf.RawRef{File: "conn.log", Record: at.Unix()}}
@@ -71,7 +71,7 @@ func reach(at time.Time, from, to string, port uint16, with ...change) *ocsf.Eve
 
 // logon is a partner's account that logs on to one of the client's hosts.
 func logon(at time.Time, from, device string, with ...change) *ocsf.Event {
-	e := reach(at, from, "10.1.1.1", 0, with...)
+	e := reaches(at, from, "10.1.1.1", 0, with...)
 	e.Flow, e.Dst, e.Layer, e.Class = nil, ocsf.Endpoint{}, tenant.LayerEndpoint, ocsf.ClassAuthentication
 	e.Activity, e.Status, e.Device, e.User = "logon", ocsf.StatusSuccess, device, ocsf.User{Name: "isl-kim"}
 	return e
@@ -85,8 +85,8 @@ func each(list []*ocsf.Event, w change) []*ocsf.Event {
 	return list
 }
 
-// past is n days of two sign-ins a day from one place, up to Monday.
-func past(n int, user, from string, with ...change) (out []*ocsf.Event) {
+// usual is n days of two sign-ins a day from one place, up to Monday.
+func usual(n int, user, from string, with ...change) (out []*ocsf.Event) {
 	for i := range 2 * n {
 		out = append(out, signIn(monday.Add(time.Duration(i-2*n)*day/2), user, from, with...))
 	}
@@ -96,7 +96,7 @@ func past(n int, user, from string, with ...change) (out []*ocsf.Event) {
 // work is five days in which the partner reaches the same four hosts, up to Monday.
 func work(with ...change) (out []*ocsf.Event) {
 	for i := range 40 {
-		out = append(out, reach(monday.Add(time.Duration(i-40)*3*time.Hour), "10.9.0.4", fmt.Sprintf("10.1.0.%d", i%4+1), 3389, with...))
+		out = append(out, reaches(monday.Add(time.Duration(i-40)*3*time.Hour), "10.9.0.4", fmt.Sprintf("10.1.0.%d", i%4+1), 3389, with...))
 	}
 	return out
 }
@@ -104,7 +104,7 @@ func work(with ...change) (out []*ocsf.Event) {
 // tour reaches n hosts, one a minute.
 func tour(at time.Time, from, net string, n int, with ...change) (out []*ocsf.Event) {
 	for i := range n {
-		out = append(out, reach(at.Add(time.Duration(i)*time.Minute), from, fmt.Sprintf("%s.%d", net, i+1), 445, with...))
+		out = append(out, reaches(at.Add(time.Duration(i)*time.Minute), from, fmt.Sprintf("%s.%d", net, i+1), 445, with...))
 	}
 	return out
 }
@@ -184,20 +184,20 @@ func TestWhatIsANewPlace(t *testing.T) {
 		events []*ocsf.Event
 		want   string
 	}{
-		{"an account away from where its house works", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40")), "source low"},
-		{"the same network is the same place", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "198.51.100.200")), ""},
-		{"where a colleague works", append(byTime(append(past(7, "kim", "198.51.100.7"), past(7, "lee", "100.20.30.40")...)), signIn(monday, "kim", "100.20.30.40")), ""},
+		{"an account away from where its house works", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40")), "source low"},
+		{"the same network is the same place", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "198.51.100.200")), ""},
+		{"where a colleague works", append(byTime(append(usual(7, "kim", "198.51.100.7"), usual(7, "lee", "100.20.30.40")...)), signIn(monday, "kim", "100.20.30.40")), ""},
 		{"a partner nobody knows yet", []*ocsf.Event{signIn(monday, "kim", "198.51.100.7"), signIn(monday.Add(time.Hour), "kim", "100.20.30.40")}, ""},
-		{"a declared network of the partner", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "203.0.113.9")), ""},
-		{"a network of the tenant's own", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "192.0.2.9")), ""},
-		{"somebody of the tenant's own house", append(past(7, "anna", "198.51.100.7", own), signIn(monday, "anna", "100.20.30.40", own)), "source informational"},
-		{"an app's key from a new address", append(past(7, "", "198.51.100.7", app), signIn(monday, "", "100.20.30.40", app)), "app-source medium"},
-		{"an app that is new itself", append(past(7, "kim", "198.51.100.7"), signIn(monday, "", "100.20.30.40", app)), "source low"},
-		{"a refused sign-in", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40", refused)), ""},
-		{"a second sign-in from there", append(past(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40"), signIn(monday.Add(time.Hour), "kim", "100.20.30.41")), "source low"},
-		{"a place that was not used for two months", append(byTime(append(past(100, "kim", "198.51.100.7"), signIn(monday.Add(-60*day), "kim", "100.20.30.40"))), signIn(monday, "kim", "100.20.30.40")),
+		{"a declared network of the partner", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "203.0.113.9")), ""},
+		{"a network of the tenant's own", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "192.0.2.9")), ""},
+		{"somebody of the tenant's own house", append(usual(7, "anna", "198.51.100.7", own), signIn(monday, "anna", "100.20.30.40", own)), "source informational"},
+		{"an app's key from a new address", append(usual(7, "", "198.51.100.7", app), signIn(monday, "", "100.20.30.40", app)), "app-source medium"},
+		{"an app that is new itself", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "", "100.20.30.40", app)), "source low"},
+		{"a refused sign-in", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40", refused)), ""},
+		{"a second sign-in from there", append(usual(7, "kim", "198.51.100.7"), signIn(monday, "kim", "100.20.30.40"), signIn(monday.Add(time.Hour), "kim", "100.20.30.41")), "source low"},
+		{"a place that was not used for two months", append(byTime(append(usual(100, "kim", "198.51.100.7"), signIn(monday.Add(-60*day), "kim", "100.20.30.40"))), signIn(monday, "kim", "100.20.30.40")),
 			"source low; source low"},
-		{"an address written in two ways", append(past(7, "kim", "::ffff:198.51.100.7"), signIn(monday, "kim", "198.51.100.7")), ""},
+		{"an address written in two ways", append(usual(7, "kim", "::ffff:198.51.100.7"), signIn(monday, "kim", "198.51.100.7")), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := brief(run(t, c.events)); got != c.want {
@@ -224,7 +224,7 @@ func TestSessionsOfEveryKindHaveAPlace(t *testing.T) {
 		{"cloud", func(*ocsf.Event) {}, "kim@isl.example"},
 		{"remote tool", tool, "screenconnect operator kim"},
 	} {
-		found := run(t, append(past(7, "Kim@isl.example", "198.51.100.7", c.with), signIn(monday, "Kim@isl.example", "100.20.30.40", c.with)))
+		found := run(t, append(usual(7, "Kim@isl.example", "198.51.100.7", c.with), signIn(monday, "Kim@isl.example", "100.20.30.40", c.with)))
 		if len(found) != 1 {
 			t.Fatalf("%s: %s", c.name, brief(found))
 		}
@@ -237,11 +237,11 @@ func TestSessionsOfEveryKindHaveAPlace(t *testing.T) {
 
 func TestReasonTellsCountryFactorAndWarmUp(t *testing.T) {
 	hotel := signIn(monday, "new", "100.20.30.40", func(e *ocsf.Event) { e.Cloud.Country, e.Cloud.MFA = "BR", "singleFactorAuthentication" })
-	found := run(t, append(past(7, "kim", "198.51.100.7"), hotel))
+	found := run(t, append(usual(7, "kim", "198.51.100.7"), hotel))
 	if len(found) != 1 {
 		t.Fatal(brief(found))
 	}
-	for _, want := range []string{"new came from 100.20.30.40", "Country BR.", "One factor.", "It was seen too little before for this to weigh much."} {
+	for _, want := range []string{"new came from 100.20.30.40", "Country BR.", "One factor.", "It was seen too little before for this to weigh much: 0 of 10 visits and 0 of 24 hours seen: too young to judge."} {
 		if !strings.Contains(found[0].Reason, want) {
 			t.Errorf("no %q in %q", want, found[0].Reason)
 		}
@@ -250,7 +250,7 @@ func TestReasonTellsCountryFactorAndWarmUp(t *testing.T) {
 
 func TestPeopleOfTwoPartnersWithOneNameAreTwo(t *testing.T) {
 	other := func(e *ocsf.Event) { e.Partner, e.Trust = "other", "other-client" }
-	events := byTime(append(past(7, "admin", "198.51.100.7"), past(7, "admin", "198.51.100.7", other)...))
+	events := byTime(append(usual(7, "admin", "198.51.100.7"), usual(7, "admin", "198.51.100.7", other)...))
 	events = append(events, signIn(monday, "admin", "100.20.30.40"), signIn(monday.Add(time.Minute), "admin", "100.20.31.40", other))
 	partners := map[tenant.PartnerID]bool{}
 	for _, f := range run(t, events) {

@@ -12,10 +12,10 @@ import (
 // manyHosts is a partner's source that reaches n hosts for the first time, one a millisecond, after days of work at others.
 func manyHosts(n int) (out []*ocsf.Event) {
 	for i := range 3 * WarmEvents {
-		out = append(out, reach(monday.Add(time.Duration(i-4*WarmEvents)*2*time.Hour), "10.9.0.4", "10.1.9.9", 445))
+		out = append(out, reaches(monday.Add(time.Duration(i-4*WarmEvents)*2*time.Hour), "10.9.0.4", "10.1.9.9", 445))
 	}
 	for i := range n {
-		out = append(out, reach(monday.Add(time.Duration(i)*time.Millisecond), "10.9.0.4", netip.AddrFrom4([4]byte{10, 2 + byte(i>>16), byte(i >> 8), byte(i)}).String(), 445))
+		out = append(out, reaches(monday.Add(time.Duration(i)*time.Millisecond), "10.9.0.4", netip.AddrFrom4([4]byte{10, 2 + byte(i>>16), byte(i >> 8), byte(i)}).String(), 445))
 	}
 	return out
 }

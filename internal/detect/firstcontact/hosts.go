@@ -2,188 +2,151 @@ package firstcontact
 
 import (
 	"fmt"
-	"net/netip"
+	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
-// contact is one source at one host.
-type contact struct {
-	Event *ocsf.Event
-	Host  string
-	Named bool   // the host is known by its name; else by its address
-	way   string // host and port, or name
+// MinSources is how many sources of a partner must share first contacts for them to be told as one story.
+const MinSources = 3
+
+// serviceWeight is how much of the surprise of a service that is new to the trust counts beside that of many new hosts:
+// half, since new hosts often bring their own service.
+const serviceWeight = 0.5
+
+// hits is what the reason of a hit list is made of.
+type hits struct {
+	Src      string
+	Most     int     // hosts within a window
+	Bits     float64 // surprise of that many
+	Service  float64 // of the services
+	Largest  int     // window before
+	Hours    float64 // source-hours that the trust's distribution rests on
+	Young    bool    // the trust was new at the last contact
+	Together bool    // of all sources, none of which did it alone
 }
 
-// meeting is the recent first contacts of one source, never empty, and the finding of the day.
-type meeting struct {
-	New     []contact
-	Finding *ocsf.Finding // without its reason
-	Day     int64
-	Most    int // hosts within a window
-	Src     string
-	Young   bool // the trust was new at the last contact
-	Held    bool // it grew since it was last emitted
-	names   map[string]int
-	addrs   map[string]int
-}
-
-func (m *meeting) count() {
-	m.names, m.addrs = map[string]int{}, map[string]int{}
-	for i := range m.New {
-		m.side(&m.New[i])[m.New[i].Host]++
+func (h *hits) reason() string {
+	who, one := h.Src, "A source"
+	if h.Together {
+		who, one = "Several sources of this partner together", "The partner"
 	}
+	out := fmt.Sprintf("%s reached %d hosts within %s by services that nobody of this partner had used there before. %s does so here once in %.3g hours of work (%.1f bits; %.0f hours known, at most %d new hosts in one before).",
+		who, h.Most, HitWindow, one, math.Exp2(h.Bits), h.Bits, h.Hours, h.Largest)
+	if h.Service >= GroupBits {
+		out += fmt.Sprintf(" It used a service that is new to the trust (%.1f bits).", h.Service)
+	}
+	if h.Young {
+		out += " The trust is new, and a new trust meets every host for the first time."
+	}
+	return out
 }
 
-// side returns the counts to which a contact belongs. A host shows by its address on the network and by its name in
-// its own log, so that the two are not added up.
-func (m *meeting) side(c *contact) map[string]int {
-	if c.Named {
-		return m.names
-	}
-	return m.addrs
-}
-
-// hosts counts the hosts of the window.
-func (m *meeting) hosts() int { return max(len(m.names), len(m.addrs)) }
-
-// met returns the host that a partner reached, where something answered.
-func met(e *ocsf.Event) (contact, bool) {
-	switch {
-	case e.Flow != nil && e.Dst.IP.IsValid() && e.Flow.Proto == "tcp" && established(e.Flow.State):
-		return contact{Event: e, Host: e.Dst.IP.String(), way: netip.AddrPortFrom(e.Dst.IP, e.Dst.Port).String()}, true
-	case e.Class == ocsf.ClassAuthentication && e.Layer == tenant.LayerEndpoint && e.Status == ocsf.StatusSuccess && e.Activity == "logon" && e.Device != "":
-		return contact{Event: e, Host: e.Device, Named: true, way: e.Device}, true
-	}
-	return contact{}, false
-}
-
-func established(state string) bool {
-	switch state {
-	case "SF", "S1", "S2", "S3", "RSTO", "RSTR":
-		return true
-	}
-	return false
-}
-
-// meet counts the hosts that one source meets for the first time. Hosts that anybody of the partner met before
-// at this tenant do not count.
-func (d *Detector) meet(c contact, emit detect.Emit) {
-	e := c.Event
-	warm := d.acquainted(e)
-	pair := string(e.Tenant) + "\x00" + string(e.Partner) + "\x00" + c.way
-	last, known := d.pairs[pair]
-	if !known {
-		detect.MakeRoom(d.pairs, MaxKeys, func(last time.Time) int64 { return last.Unix() })
-	}
-	d.pairs[pair] = e.Time
-	if known && e.Time.Sub(last) < ForgetAfter {
+// meet learns a partner's contact with a host, and counts those that are new. Hosts that anybody of the partner met
+// before at this tenant by that service do not count.
+func (d *Detector) meet(c *contact, emit detect.Emit) {
+	e := c.event
+	now := minuteOf(e.Time)
+	r := d.relation(e, now)
+	warm := r.acquainted(now)
+	r.Visits++
+	host, pair := c.keys()
+	what := r.Pairs.see(pair, now, MaxPairs)
+	if what == same || what == full {
 		return
 	}
-	src := e.User.Name
-	if e.Src.IP.IsValid() {
-		src = e.Src.IP.String()
-	}
-	key := string(e.Tenant) + "\x00" + string(e.Trust) + "\x00" + src
-	m := d.sources[key]
-	if m == nil {
-		detect.MakeRoom(d.sources, MaxKeys, func(m *meeting) int64 { return m.New[len(m.New)-1].Event.Time.Unix() })
-		m = &meeting{Src: src}
-		m.count()
-		d.sources[key] = m
-	}
-	first := 0
-	for first < len(m.New) && e.Time.Sub(m.New[first].Event.Time) > HitWindow {
-		first++
-	}
-	first = max(first, len(m.New)+1-maxNew)
-	for i := range m.New[:first] {
-		if side, host := m.side(&m.New[i]), m.New[i].Host; side[host] == 1 {
-			delete(side, host)
-		} else {
-			side[host]--
+	src, key := sourceOf(e)
+	if r.Source.see(key, now, MaxPairs) != same {
+		r.Rate.work()
+		if r.Hours.add(e.Time) {
+			r.All.work()
 		}
 	}
-	clear(m.New[:first])
-	m.New = append(m.New[first:], c)
-	m.side(&c)[c.Host]++
-	if n := m.hosts(); warm && n >= HitList {
-		d.growHitList(e, m, n, emit)
+	service := 0.0
+	if c.name == "" {
+		before := r.Service.novelty(ignorance)
+		if r.Service.see(uint64(c.port)+1, now, MaxPairs) == fresh {
+			service = bits(before)
+		}
 	}
+	if t := d.trusts[e.Trust]; what != fresh || t != nil && declaredTarget(t, c.host, c.name) {
+		return
+	}
+	m := mark{Host: host, At: e.Time.UnixNano(), Named: c.name != "", Service: service, Src: key}
+	whose := hash(string(e.Trust)) ^ key
+	w := r.window(whose, src)
+	w.add(m, e)
+	all := r.window(0, "")
+	all.add(m, e)
+	if warm && !d.hitList(c, &r.Rate, w, false, emit) && all.sources() >= MinSources {
+		d.hitList(c, &r.All, all, true, emit)
+	}
+	r.Rate.count(w)
+	r.All.count(all)
 }
 
-// acquainted counts a contact, and reports whether the partner was known long enough at this tenant for new hosts
-// to mean something.
-func (d *Detector) acquainted(e *ocsf.Event) bool {
-	h := d.habit(d.partners, "met "+string(e.Tenant)+"\x00"+string(e.Partner), e.Time)
-	h.Count++
-	return h.Count > 2*WarmEvents && e.Time.Sub(h.First) >= 2*WarmTime
-}
-
-// growHitList begins the source's finding of the day, or lets it grow.
-func (d *Detector) growHitList(e *ocsf.Event, m *meeting, n int, emit detect.Emit) {
-	fresh := m.New[len(m.New)-1:]
-	if day := e.Time.Unix() / 86400; m.Finding == nil || m.Day != day {
-		if m.Held {
-			m.tell(emit)
-		}
-		m.Finding, m.Day, m.Most, fresh = d.newHitList(e, m), day, 0, m.New
-		m.Finding.Identify(time.Unix(day*86400, 0), string(e.Trust), m.Src)
+// hitList begins the finding of a window that is unusual for the trust, or lets it grow; false where it is ordinary.
+func (d *Detector) hitList(c *contact, r *rate, w *window, together bool, emit detect.Emit) bool {
+	e := c.event
+	n, service := w.hosts(), w.services()
+	if n < HitList {
+		return false
 	}
-	f := m.Finding
-	for _, c := range fresh {
-		f.AddEvidence(c.Event)
-		if len(f.Entities) < 20 {
-			f.AddEntity(ocsf.EntityHost, c.Host, ocsf.RoleTarget)
-		}
+	rare := bits(r.tail(n, w.Counted))
+	key := "hit-list\x00" + string(e.Tenant) + "\x00" + string(e.Trust) + "\x00" + w.Src
+	s := d.story(key, e.Time)
+	if rare+serviceWeight*service < HitBits && s == nil {
+		return false
 	}
-	if e.Src.IP.IsValid() {
-		f.AddEntity(ocsf.EntityIP, m.Src, ocsf.RoleSource)
+	if rare+serviceWeight*service < HitBits/2 {
+		return false
+	}
+	list := w.Events[len(w.Events)-1:]
+	if s == nil {
+		s, list = d.begin(key, d.newHitList(e, w), e.Time, emit), w.Events
+		s.Hits = &hits{Src: w.Src, Hours: r.Hours, Largest: r.largestBefore(w.Counted), Together: together}
+	}
+	f := s.Finding
+	for _, ev := range list {
+		f.AddEvidence(ev)
+		if x, ok := met(ev); ok && len(f.Entities) < 20 {
+			f.AddEntity(ocsf.EntityHost, x.hostName(), ocsf.RoleTarget)
+		}
 	}
 	if len(f.Entities) < 40 {
+		if e.Src.IP.IsValid() {
+			f.AddEntity(ocsf.EntityIP, e.Src.IP.Unmap().String(), ocsf.RoleSource)
+		}
 		f.AddEntity(ocsf.EntityUser, strings.ToLower(e.Owner.Name), ocsf.RoleActor)
 		f.AddEntity(ocsf.EntityUser, strings.ToLower(e.User.Name), ocsf.RoleActor)
 	}
 	if f.Suppressed != nil && d.approved(e) == nil {
 		f.Suppressed = nil // one contact outside of what was approved is enough
 	}
-	m.Most, m.Young, m.Held = max(m.Most, n), d.young(e), true
-	d.held[m] = struct{}{}
-	d.pending++
-}
-
-// tell emits the finding of the day as of the last contact.
-func (m *meeting) tell(emit detect.Emit) {
-	f := m.Finding.Clone()
-	f.Reason = fmt.Sprintf("%s reached %d hosts within %s by services that nobody of this partner had used there before.", m.Src, m.Most, HitWindow)
-	if m.Young {
-		f.Reason += " The trust is new, and a new trust meets every host for the first time."
+	h := s.Hits
+	if n > h.Most {
+		h.Most, h.Bits = n, rare
 	}
-	emit(f)
+	h.Service, h.Young = max(h.Service, service), d.young(e)
+	d.hold(s)
+	return true
 }
 
-func (d *Detector) newHitList(e *ocsf.Event, m *meeting) *ocsf.Finding {
-	f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: e.Layer, Detector: d.Name(), Rule: "firstcontact/hit-list",
-		Title: "A partner's source meets many hosts for the first time", Technique: "T1021", Severity: ocsf.SeverityMedium, Confidence: 50, Outcome: ocsf.OutcomeSucceeded}
+func (d *Detector) newHitList(e *ocsf.Event, w *window) *ocsf.Finding {
+	f := about(e, "hit-list", "A partner's source meets many hosts for the first time", "T1021")
+	f.Severity, f.Confidence = ocsf.SeverityMedium, 50
 	if d.young(e) {
 		f.Severity = ocsf.SeverityLow
 	}
-	outside := slices.ContainsFunc(m.New, func(c contact) bool { return d.approved(c.Event) == nil })
+	outside := slices.ContainsFunc(w.Events, func(x *ocsf.Event) bool { return d.approved(x) == nil })
 	if a := d.approved(e); a != nil && !outside {
 		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: a.Owner, Reason: a.Reason, Until: a.Until}
 	}
 	return f
-}
-
-// young reports whether the trust is so new that it meets hosts for the first time by nature.
-func (d *Detector) young(e *ocsf.Event) bool {
-	t := d.model.Trust(e.Trust)
-	return t != nil && !t.ValidFrom.IsZero() && e.Time.Sub(t.ValidFrom) < YoungTrust
 }
 
 // approved returns the approval that lets this source try hosts at this time; who may scan meets hosts.

@@ -16,7 +16,24 @@ import (
 
 func TestWhatIsAHitList(t *testing.T) {
 	second := func(e *ocsf.Event) { e.Tenant, e.Trust = "second", "isl-second" }
-	slow := tour(monday, "10.9.0.4", "10.1.2", 8)
+	usualService := func(e *ocsf.Event) { e.Dst.Port = 3389 }
+	spread := func(list []*ocsf.Event) []*ocsf.Event {
+		for i, e := range list {
+			e.Src.IP = netip.AddrFrom4([4]byte{10, 9, 3, byte(i)})
+		}
+		return list
+	}
+	busy := func() (out []*ocsf.Event) { // a month of the usual hosts, and a dozen new ones every other day
+		for i := range 30 {
+			at := monday.Add(time.Duration(i-30) * day)
+			out = append(out, reaches(at.Add(-time.Hour), "10.9.0.4", "10.1.0.1", 3389))
+			if i%2 == 0 {
+				out = append(out, tour(at, "10.9.0.4", fmt.Sprintf("10.1.%d", i+1), 12)...)
+			}
+		}
+		return out
+	}
+	slow := tour(monday, "10.9.0.4", "10.1.2", 8, usualService)
 	for i, e := range slow {
 		e.Time = monday.Add(time.Duration(i) * 10 * time.Minute)
 	}
@@ -34,8 +51,15 @@ func TestWhatIsAHitList(t *testing.T) {
 		want   string
 	}{
 		{"eight new hosts within an hour", append(work(), tour(monday, "10.9.0.4", "10.1.2", 8)...), "hit-list medium"},
-		{"seven", append(work(), tour(monday, "10.9.0.4", "10.1.2", 7)...), ""},
+		{"eight by the service it always uses", append(work(), tour(monday, "10.9.0.4", "10.1.2", 8, usualService)...), "hit-list medium"},
+		{"six by the service it always uses", append(work(), tour(monday, "10.9.0.4", "10.1.2", 6, usualService)...), ""},
+		{"six by a service that is new to the trust", append(work(), tour(monday, "10.9.0.4", "10.1.2", 6)...), "hit-list medium"},
+		{"four are daily life", append(work(), tour(monday, "10.9.0.4", "10.1.2", 4)...), ""},
 		{"eight in eighty minutes", append(work(), slow...), ""},
+		{"a busy technician who often meets ten", append(busy(), tour(monday, "10.9.0.4", "10.1.250", 10)...), ""},
+		{"who often meets ten and now forty", append(busy(), tour(monday, "10.9.0.4", "10.1.250", 40)...), "hit-list medium"},
+		{"hosts that the trust names", append(work(), tour(monday, "10.9.0.4", "10.1.99", 12)...), ""},
+		{"each from an address of its own", append(work(), spread(tour(monday, "10.9.0.4", "10.1.2", 40))...), "hit-list medium"},
 		{"eight ports of one host", append(work(), each(tour(monday, "10.9.0.4", "10.1.2", 8), func(e *ocsf.Event) {
 			e.Dst.Port, e.Dst.IP = uint16(e.Dst.IP.As4()[3]), netip.MustParseAddr("10.1.2.1")
 		})...), ""},
@@ -49,7 +73,7 @@ func TestWhatIsAHitList(t *testing.T) {
 		{"from the tenant to the partner", append(work(), each(tour(monday, "10.9.0.4", "10.1.2", 30), func(e *ocsf.Event) { e.Direction = ocsf.DirectionOut })...), ""},
 		{"a new trust", append(work(second), tour(monday, "10.9.0.4", "10.1.2", 8, second)...), "hit-list low"},
 		{"an approved scan", append(work(), tour(monday, "10.9.0.7", "10.1.1", 8)...), "hit-list medium approved"},
-		{"an approved scan that leaves its scope", append(work(), byTime(append(tour(monday, "10.9.0.7", "10.1.1", 20), reach(monday.Add(5*time.Minute), "10.9.0.7", "10.1.2.1", 445)))...), "hit-list medium"},
+		{"an approved scan that leaves its scope", append(work(), byTime(append(tour(monday, "10.9.0.7", "10.1.1", 20), reaches(monday.Add(5*time.Minute), "10.9.0.7", "10.1.2.1", 445)))...), "hit-list medium"},
 		{"who leaves the scope first and goes back", append(work(), append(tour(monday, "10.9.0.7", "10.1.2", 8), tour(monday.Add(3*time.Hour), "10.9.0.7", "10.1.1", 20)...)...), "hit-list medium"},
 		{"an approved scan after its end", append(work(), tour(monday.Add(9*time.Hour), "10.9.0.7", "10.1.1", 8)...), "hit-list medium"},
 		{"another source in the time of the scan", append(work(), tour(monday, "10.9.0.8", "10.1.1", 8)...), "hit-list medium"},
@@ -70,7 +94,7 @@ func TestHitListGrowsOverTheDay(t *testing.T) {
 		t.Fatal(brief(found))
 	}
 	f := found[0]
-	if !f.Time.Equal(monday) || f.Count != 13 || !strings.Contains(f.Reason, "10.9.0.4 reached 12 hosts within 1h0m0s") {
+	if !f.Time.Equal(monday) || f.Count != 16 || !strings.Contains(f.Reason, "10.9.0.4 reached 12 hosts within 1h0m0s") {
 		t.Errorf("%s, %d events: %s", f.Time, f.Count, f.Reason)
 	}
 	for _, want := range []ocsf.Entity{{Type: ocsf.EntityHost, Value: "10.1.2.1", Role: ocsf.RoleTarget},
@@ -92,7 +116,7 @@ func TestSourcesOfTwoPartnersAtOneAddressAreTwo(t *testing.T) {
 // everything is some days in which each rule has something to say.
 func everything() []*ocsf.Event {
 	app := func(e *ocsf.Event) { e.User, e.Cloud.ServicePrin, e.Cloud.AppID = ocsf.User{}, true, "APP-1" }
-	events := slices.Concat(past(7, "kim", "198.51.100.7"), past(7, "", "198.51.100.9", app), work())
+	events := slices.Concat(usual(7, "kim", "198.51.100.7"), usual(7, "", "198.51.100.9", app), work())
 	for d := range 3 {
 		at := monday.Add(time.Duration(d) * day)
 		events = append(events, signIn(at, "kim", fmt.Sprintf("100.20.%d.40", d)), signIn(at.Add(time.Hour), "", fmt.Sprintf("100.21.%d.40", d), app))
@@ -138,34 +162,39 @@ func TestFloodKeepsALimitedPast(t *testing.T) {
 	for i := range 6000 {
 		at := monday.Add(time.Duration(i) * time.Millisecond)
 		to := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String()
-		d.Process(reach(at, "10.9.0.4", to, 445), quiet)
+		d.Process(reaches(at, "10.9.0.4", to, 445), quiet)
 		d.Process(signIn(at, "kim", netip.AddrFrom4([4]byte{100, byte(i >> 8), byte(i), 1}).String()), quiet)
 	}
-	for key, m := range d.sources {
-		if len(m.New) > maxNew {
-			t.Errorf("%q keeps %d contacts", key, len(m.New))
+	r := d.relations[relationKey{"client", "isl"}]
+	for key, w := range r.Windows {
+		if len(w.Marks) > maxMarks || len(w.Events) > ocsf.MaxEvidence {
+			t.Errorf("%d keeps %d contacts and %d events", key, len(w.Marks), len(w.Events))
 		}
 	}
-	for key, h := range d.accounts {
-		if len(h.Places) > MaxPlaces {
-			t.Errorf("%q keeps %d places", key, len(h.Places))
+	for key, x := range d.houses["partner isl"].Actors {
+		if n := len(x.Past[dimNetwork].Seen); n > MaxNetworks {
+			t.Errorf("%d keeps %d networks", key, n)
 		}
 	}
 	d.Advance(monday.Add(3*day), quiet)
-	if len(d.sources) != 0 || len(d.pairs) != 6000 {
-		t.Errorf("after three quiet days %d sources and %d pairs are kept", len(d.sources), len(d.pairs))
+	if len(r.Windows) != 0 || len(r.Pairs.Seen) != 6000 {
+		t.Errorf("after three quiet days %d windows and %d pairs are kept", len(r.Windows), len(r.Pairs.Seen))
 	}
 	d.Advance(monday.Add(ForgetAfter+day), quiet)
-	if len(d.pairs) != 0 {
-		t.Errorf("after %s %d pairs are kept", ForgetAfter, len(d.pairs))
+	if len(r.Pairs.Seen) != 0 {
+		t.Errorf("after %s %d pairs are kept", ForgetAfter, len(r.Pairs.Seen))
 	}
 }
 
-func TestPlaceForWhichThereIsNoRoomIsNotNewEachTime(t *testing.T) {
+func TestNetworkForWhichThereIsNoRoomIsNotNewEachTime(t *testing.T) {
 	d, n := New(detect.Context{Model: model()}), 0
-	for i := range MaxPlaces {
-		d.Process(signIn(monday.Add(time.Duration(i-MaxPlaces)*time.Minute), "kim", netip.AddrFrom4([4]byte{100, byte(i >> 8), byte(i), 1}).String()), func(*ocsf.Finding) {})
+	crowd := func(from time.Time) {
+		for i := range MaxNetworks {
+			d.Process(signIn(from.Add(time.Duration(i-MaxNetworks)*time.Minute), "kim", netip.AddrFrom4([4]byte{100, byte(i >> 8), byte(i), 1}).String()), func(*ocsf.Finding) {})
+		}
 	}
+	crowd(monday.Add(-3 * day))
+	crowd(monday) // seen twice, so that no flood drives them out
 	for i := range 5 {
 		d.Process(signIn(monday.Add(time.Duration(i)*day), "kim", "198.51.100.7"), func(*ocsf.Finding) { n++ })
 	}
@@ -173,8 +202,8 @@ func TestPlaceForWhichThereIsNoRoomIsNotNewEachTime(t *testing.T) {
 		t.Errorf("told %d times", n)
 	}
 	d.Process(signIn(monday.Add(ForgetAfter), "kim", "198.51.100.7"), func(*ocsf.Finding) { n++ })
-	if n != 1 || len(d.accounts["partner isl\x00kim"].Places) > 10 {
-		t.Errorf("told %d times once there is room, %d places", n, len(d.accounts["partner isl\x00kim"].Places))
+	if x := d.houses["partner isl"].Actors[hash("kim")]; n != 1 || len(x.Past[dimNetwork].Seen) > 10 {
+		t.Errorf("told %d times once there is room, %d networks", n, len(x.Past[dimNetwork].Seen))
 	}
 }
 
@@ -185,9 +214,9 @@ func TestExplainNamesWhatIsCompared(t *testing.T) {
 		event *ocsf.Event
 		want  string
 	}{
-		{"a sign-in", signIn(monday, "kim", "198.51.100.7"), "kim comes from 198.51.100.0/24"},
-		{"a connection", reach(monday, "10.9.0.4", "10.1.2.1", 445), "partner isl reaches 10.1.2.1:445"},
-		{"neither", &ocsf.Event{}, "no session with a known origin"},
+		{"a sign-in", signIn(monday, "kim", "198.51.100.7"), "kim: compared with its own past and that of the partner isl: network 198.51.100.0/24"},
+		{"a connection", reaches(monday, "10.9.0.4", "10.1.2.1", 445), "partner isl reaches 10.1.2.1:445"},
+		{"neither", &ocsf.Event{}, "no session or cloud act"},
 	} {
 		if got := strings.Join(d.Explain(c.event), "\n"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s", c.name, got)

@@ -7,8 +7,8 @@ import (
 	"github.com/breakwater-project/breakwater/internal/detect/detecttest"
 )
 
-func fresh() detect.Detector { return New(detect.Context{Model: detecttest.Model()}) }
+func anew() detect.Detector { return New(detect.Context{Model: detecttest.Model()}) }
 
-func TestItKeepsThePromisesOfADetector(t *testing.T) { detecttest.Promises(t, fresh) }
+func TestItKeepsThePromisesOfADetector(t *testing.T) { detecttest.Promises(t, anew) }
 
-func TestStateStaysBoundedOverAYear(t *testing.T) { detecttest.StaysBounded(t, fresh, 200) }
+func TestStateStaysBoundedOverAYear(t *testing.T) { detecttest.StaysBounded(t, anew, 200) }
