@@ -48,6 +48,7 @@ type labelled struct {
 	start, end      time.Time
 	authorised      bool
 	hops            int
+	targets         map[netip.Addr]bool
 }
 
 func labs(t *testing.T) []lab {
@@ -95,7 +96,7 @@ func readLabels(t *testing.T, path string) []labelled {
 		if row["scanner"] != "yes" {
 			continue
 		}
-		l := labelled{id: row["id"], src: row["src"], origin: row["origin_src"], authorised: row["authorised"] == "yes"}
+		l := labelled{id: row["id"], src: row["src"], origin: row["origin_src"], authorised: row["authorised"] == "yes", targets: targets(t, row["dst_range"])}
 		var errs [3]error
 		l.start, errs[0] = seconds(row["start"])
 		l.end, errs[1] = seconds(row["end"])
@@ -125,6 +126,7 @@ type scannedFinding struct {
 	ID         string
 	Time, End  time.Time
 	Detector   string
+	Rule       string
 	Severity   ocsf.Severity
 	Entities   []ocsf.Entity
 	Suppressed *ocsf.Suppression

@@ -64,12 +64,12 @@ func contactOf(e *ocsf.Event) (c contact, ok bool) {
 		return c, false
 	}
 	c = contact{src: e.Src.IP.Unmap(), dst: e.Dst.IP.Unmap(), srcPort: e.Src.Port, port: e.Dst.Port, time: e.Time.UnixNano()}
-	if group(c.dst) || group(c.src) || c.src == c.dst {
+	if multicast(c.dst) || multicast(c.src) || c.src == c.dst {
 		return c, false
 	}
 	switch f.Proto {
 	case "tcp", "TCP":
-		c.proto, c.answer = tcp, tcpAnswer(f)
+		c.proto, c.answer = tcp, tcpAnswer(f, c.srcPort, c.port)
 	case "udp", "UDP":
 		c.proto = udp
 		if c.dst.Is4() && c.dst.As4()[3] == 255 {
@@ -89,19 +89,19 @@ func contactOf(e *ocsf.Event) (c contact, ok bool) {
 	return c, c.answer != 0
 }
 
-func group(a netip.Addr) bool {
+func multicast(a netip.Addr) bool {
 	return a.IsMulticast() || a.IsUnspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// echo reports whether an ICMP flow is an echo request; errors and answers are somebody else's doing.
+// echo reports whether an ICMP flow is a request: echo, or timestamp, information and address mask, which scanners
+// use where echo is filtered. Errors and answers are somebody else's doing.
 func echo(e *ocsf.Event, dst netip.Addr) bool {
-	want := "8"
-	if dst.Is6() {
-		want = "128"
-	}
 	for _, name := range [...]string{"id.orig_p", "icmp_type"} {
 		if v, there := e.Fields.Get(name); there {
-			return v == want
+			if dst.Is6() {
+				return v == "128"
+			}
+			return v == "8" || v == "13" || v == "15" || v == "17"
 		}
 	}
 	return true
@@ -109,7 +109,7 @@ func echo(e *ocsf.Event, dst netip.Addr) bool {
 
 // tcpAnswer reads Zeek's state and history. Capital letters are the originator's: S SYN, H SYN-ACK, A ACK,
 // D data, F FIN, R RST; a leading ^ says that Zeek turned the connection round.
-func tcpAnswer(f *ocsf.Flow) answer {
+func tcpAnswer(f *ocsf.Flow, from, to uint16) answer {
 	h := f.History
 	if len(h) > 0 && (h[0] == 'H' || h[0] == 'R' || h[0] == '^') {
 		return 0
@@ -131,6 +131,9 @@ func tcpAnswer(f *ocsf.Flow) answer {
 		// FIN, Xmas and NULL probes begin without SYN. Closing connections of before the sensor's start also
 		// begin with FIN, but carry data or more packets.
 		odd := h == "F" || h == "Fr" || h == "" || h == "-" || h == "r" || h == "Cr" || h == "C"
+		// An ACK probe draws a reset or nothing. What is left of a closed connection looks alike, but its pair was
+		// answered before; towards a client's port nobody probes.
+		odd = odd || (h == "A" || h == "Ar") && to < from
 		if odd && f.OrigBytes == 0 && f.RespBytes == 0 && f.OrigPkts > 0 && f.OrigPkts <= 2 {
 			return failed
 		}

@@ -30,7 +30,7 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	if cl == partner {
 		key.trust = ts.trusts[e.Trust]
 	}
-	s := ts.sources[key]
+	s := ts.peek(key)
 	if s == nil {
 		return append(out, "nothing of this source was seen yet")
 	}
@@ -45,9 +45,14 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	if a := d.approval(s, e, &c); a != nil {
 		out = append(out, fmt.Sprintf("covered by the approval of %s: %s", a.Owner, a.Reason))
 	}
-	for a, ep := range s.Episodes {
-		if ep == nil {
+	for a, g := range s.Groups {
+		if g == nil {
 			continue
+		}
+		ep := g.Scan
+		if ep == nil {
+			ep = g.begin(g.Early)
+			ep.Answered = g.Answered
 		}
 		out = append(out, fmt.Sprintf("episode %s: %s", [...]string{"without approval", "approved"}[a], ep.reason(s, c.src)),
 			fmt.Sprintf("walk over hosts %.1f, over services %.1f of %.1f; %.0f %% of the first contacts failed (limit %.0f %%)",

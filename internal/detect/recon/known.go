@@ -5,19 +5,19 @@ import "slices"
 // known remembers what a source contacted: hosts, and services of hosts. It is a hash table with open
 // addressing whose entries are one word each:
 //
-//	31 bits of hash │ 4 flags │ 3 bits of tries │ 26 bits of time in units of 16 s, modulo 34 years
+//	31 bits of hash │ 4 flags │ 3 bits of tries │ 26 bits of time in units of 4 s, modulo 8 years
 //
 // The zero word is an empty slot. It holds at most maxContacts; what finds no room is not remembered, and such
 // a source has been seen to scan long before.
 type known struct {
 	Slots  []uint64
 	Used   int
-	Purged uint64 // when old contacts were last thrown away for want of room, in units of 16 s
+	Purged uint64 // when old contacts were last thrown away for want of room, in units of 4 s
 }
 
 const (
 	maxContacts = 8192
-	contactTTL  = 14 * 24 * 3600 / 16 // in units of 16 s
+	contactTTL  = 14 * 24 * 3600 / 4 // in units of 4 s
 
 	flagOK      = 1 << 29 // it answered
 	flagFailed0 = 1 << 30 // it failed in the episode at hand that nobody approved
@@ -31,7 +31,7 @@ const (
 	contactMask = (1<<31 - 1) << contactBits
 )
 
-func when(ns int64) uint64 { return uint64(ns/16e9) & whenMask }
+func when(ns int64) uint64 { return uint64(ns/4e9) & whenMask }
 
 func age(word, now uint64) uint64 { return (now - word) & whenMask }
 

@@ -34,8 +34,8 @@ type talker struct {
 const (
 	maxNoiseSources = 1 << 16
 	maxTalkers      = 16
-	noiseLeast      = 10 // probes of a day before anything is said
-	loudTalker      = 20 // probes from which a source is named
+	noiseLeast      = 5 // probes of a day before anything is said
+	loudTalker      = 5 // probes from which a source is named
 )
 
 // internetProbe counts an unanswered contact from the Internet.
@@ -138,9 +138,11 @@ func (ts *tenantState) noiseFinding(d *Detector) *ocsf.Finding {
 	})
 	loud := slices.Clone(n.Busiest)
 	slices.SortFunc(loud, func(a, b talker) int { return cmp.Or(cmp.Compare(b.Probes, a.Probes), a.Addr.Compare(b.Addr)) })
+	var loudest []string
 	for _, t := range loud[:min(5, len(loud))] {
 		if t.Probes >= loudTalker {
 			f.AddEntity(ocsf.EntityIP, t.Addr.String(), ocsf.RoleSource)
+			loudest = append(loudest, fmt.Sprintf("%s (%d)", t.Addr, t.Probes))
 		}
 	}
 	for _, a := range n.Targets {
@@ -157,5 +159,8 @@ func (ts *tenantState) noiseFinding(d *Detector) *ocsf.Finding {
 	f.Title = "Scanning from the Internet: " + count
 	f.Reason = fmt.Sprintf("%s of the Internet made %d contacts that nobody answered on this UTC day; most asked for: %s. No declared partner is among them.",
 		count, n.Probes, strings.Join(asked, ", "))
+	if len(loudest) > 0 {
+		f.Reason += " Loudest: " + strings.Join(loudest, ", ") + "."
+	}
 	return f
 }

@@ -239,20 +239,7 @@ func logFindings(t *testing.T, list []*ocsf.Finding) {
 func TestLabScansAreFoundAndNothingElse(t *testing.T) {
 	cases := 0
 	for _, dir := range foldersWith(t, "labels.tsv") {
-		m, conf := loadModel(t, filepath.Join(dir, "breakwater.yaml"))
-		var events []*ocsf.Event
-		logs, _ := filepath.Glob(filepath.Join(dir, "*.conn.jsonl"))
-		for _, path := range logs {
-			for _, e := range flows(t, path) {
-				for _, s := range conf.Sensors {
-					if ok, _ := filepath.Match(s.Match.Path, filepath.Base(path)); ok {
-						e.Tenant = s.Tenant
-					}
-				}
-				attribute(m, e)
-				events = append(events, e)
-			}
-		}
+		m, events, _ := labEvents(t, dir)
 		byTime(events)
 		found := run(m, events)
 		logFindings(t, found)
@@ -262,6 +249,107 @@ func TestLabScansAreFoundAndNothingElse(t *testing.T) {
 	if cases == 0 {
 		t.Fatal("no labelled scan was tried")
 	}
+}
+
+// TestScansAreToldAfterFewOfTheirOwnFlows counts, for each labelled scan, its own flows until something was first said
+// of it: the median may be five at most, and six for a slow one.
+func TestScansAreToldAfterFewOfTheirOwnFlows(t *testing.T) {
+	for _, dir := range foldersWith(t, "labels.tsv") {
+		m, events, labels := labEvents(t, dir)
+		byTime(events)
+		counts := make([]int, len(labels))
+		told := make([]bool, len(labels))
+		for i := range labels {
+			counts[i] = -1
+		}
+		d := New(detect.Context{Model: m})
+		seen := map[string]bool{}
+		same := map[string]bool{}
+		for _, e := range events {
+			k := fmt.Sprint(e.Src, e.Dst, e.Flow.Proto, e.Time.Truncate(2*time.Second))
+			for i := range labels {
+				if l := &labels[i]; !told[i] && l.holds(e) && !same[k] {
+					counts[i] = max(counts[i], 0) + 1
+				}
+			}
+			same[k] = true
+			d.Process(e, func(f *ocsf.Finding) {
+				if seen[f.ID] {
+					return
+				}
+				seen[f.ID] = true
+				for i := range labels {
+					if l := &labels[i]; sourceOf(f) == l.src && l.holds(e) {
+						told[i] = true
+					}
+				}
+			})
+		}
+		var all []int
+		for i, l := range labels {
+			if !told[i] {
+				t.Errorf("%s: nothing was said of %s while it went on", dir, l.id)
+			}
+			if slow := l.end.Sub(l.start) > time.Minute; slow && counts[i] > 6 {
+				t.Errorf("%s: %s was said after %d flows", dir, l.id, counts[i])
+			}
+			all = append(all, counts[i])
+			t.Logf("%s: %s said after %d of its flows", filepath.Base(dir), l.id, counts[i])
+		}
+		slices.Sort(all)
+		if len(all) > 0 && all[len(all)/2] > 5 {
+			t.Errorf("%s: the median is %d flows (%v)", dir, all[len(all)/2], all)
+		}
+	}
+}
+
+// label is a scan of labels.tsv.
+type label struct {
+	id, src    string
+	start, end time.Time
+}
+
+func (l *label) holds(e *ocsf.Event) bool {
+	return e.Src.IP.String() == l.src && !e.Time.Before(l.start.Add(-time.Second)) && !e.Time.After(l.end.Add(time.Second))
+}
+
+// labEvents reads a lab's conn logs, attributed, and its labelled scans.
+func labEvents(t *testing.T, dir string) (*tenant.Model, []*ocsf.Event, []label) {
+	t.Helper()
+	m, conf := loadModel(t, filepath.Join(dir, "breakwater.yaml"))
+	var events []*ocsf.Event
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.conn.jsonl"))
+	for _, path := range logs {
+		for _, e := range flows(t, path) {
+			for _, s := range conf.Sensors {
+				if ok, _ := filepath.Match(s.Match.Path, filepath.Base(path)); ok {
+					e.Tenant = s.Tenant
+				}
+			}
+			attribute(m, e)
+			events = append(events, e)
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "labels.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	head := strings.Split(lines[0], "\t")
+	var labels []label
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, v := range strings.Split(line, "\t") {
+			row[head[i]] = v
+		}
+		if row["scanner"] != "yes" {
+			continue
+		}
+		start, _ := strconv.ParseFloat(row["start"], 64)
+		end, _ := strconv.ParseFloat(row["end"], 64)
+		labels = append(labels, label{row["id"], row["src"], time.Unix(0, int64(start*1e9)), time.Unix(0, int64(end*1e9))})
+	}
+	return m, events, labels
 }
 
 // checkLab compares with labels.tsv and returns how many scans it tells of.

@@ -56,9 +56,11 @@ type tenantState struct {
 	id       tenant.ID
 	networks []netip.Prefix
 	trusts   map[tenant.TrustID]uint16 // small numbers for keys; 0 is no trust
-	sources  map[sourceKey]*source
-	active   map[sourceKey]*source // those with an episode
-	noise    *noise                // of the day at hand; nil before the first
+	sources  map[sourceKey]*source     // those of which more than a few contacts are known
+	young    [2]generations            // the others: those that no trust brings, and those of a trust
+	active   map[sourceKey]*source     // those with an episode
+	noise    *noise                    // of the day at hand; nil before the first
+	flood    *flood                    // of the hour at hand; nil before the first
 }
 
 // sourceKey is one source as one trust brings it.
@@ -125,6 +127,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 			return
 		}
 		d.contact(ts, s, e, &c, emit)
+		ts.grow(s, &c)
 	}
 }
 
@@ -139,16 +142,17 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		for _, id := range sortedKeys(d.tenants) {
 			d.closeEpisodes(d.tenants[id], at, emit)
 			d.tenants[id].closeNoise(d, at, emit)
+			d.tenants[id].closeFlood(d, at, emit)
 		}
 	}
 	if at >= d.nextPurge {
 		d.nextPurge = at + purgeEvery
 		for _, ts := range d.tenants {
-			for k, s := range ts.sources {
+			ts.all(func(k sourceKey, s *source) {
 				if at-s.Last > sourceTTL {
-					delete(ts.sources, k)
+					ts.drop(k)
 				}
-			}
+			})
 		}
 	}
 }
@@ -164,18 +168,21 @@ func (d *Detector) Conclude(emit detect.Emit) {
 		slices.SortFunc(keys, sourceKey.compare)
 		for _, k := range keys {
 			s := *ts.active[k]
-			for a, ep := range s.Episodes {
-				if ep == nil || ep.Emitted == 0 {
+			for a, g := range s.Groups {
+				if g == nil || g.Scan == nil || g.Scan.Emitted == 0 {
 					continue
 				}
-				if ep.Dirty {
-					emit(d.finding(ts, &s, a))
+				if g.Scan.Dirty {
+					emit(d.finding(ts, &s, g.Scan, a))
 				}
 				s.Slow = slow{} // as closing the first does, before the second is closed
 			}
 		}
 		if n := ts.noise; n != nil && n.untold() {
 			emit(ts.noiseFinding(d))
+		}
+		if ts.flood.untold() {
+			emit(ts.floodFinding(d))
 		}
 	}
 }
@@ -190,21 +197,21 @@ func (d *Detector) closeEpisodes(ts *tenantState, at int64, emit detect.Emit) {
 		if !s.open() {
 			delete(ts.active, k)
 		}
-		for _, ep := range s.Episodes {
+		for _, g := range s.Groups {
 			switch {
-			case ep == nil:
-			case at-ep.Last > episodeGap:
+			case g == nil:
+			case at-g.Last > episodeGap:
 				done = append(done, k)
 			default:
-				d.nextClose = min(d.nextClose, ep.Last+episodeGap+1)
+				d.nextClose = min(d.nextClose, g.Last+episodeGap+1)
 			}
 		}
 	}
 	slices.SortFunc(done, sourceKey.compare)
 	for _, k := range slices.Compact(done) {
-		s := ts.sources[k]
-		for a, ep := range s.Episodes {
-			if ep != nil && at-ep.Last > episodeGap {
+		s := ts.active[k]
+		for a, g := range s.Groups {
+			if g != nil && at-g.Last > episodeGap {
 				d.close(ts, s, a, emit)
 			}
 		}
@@ -288,23 +295,72 @@ func (ts *tenantState) source(e *ocsf.Event, c *contact, class class) *source {
 		}
 	}
 	key := sourceKey{c.src.As16(), trust}
-	s := ts.sources[key]
+	s := ts.find(key)
 	if s == nil {
-		if len(ts.sources) >= maxSources {
-			ts.forget()
-		}
 		s = &source{Class: class, Trust: trust, Last: c.time}
-		ts.sources[key] = s
+		ts.young[young(key)].put(key, s, func(k sourceKey) { delete(ts.active, k) })
 	}
 	if c.time-s.Last > sourceTTL && !s.open() {
 		delete(ts.active, key)
-		*s = source{Class: class, Trust: trust}
+		*s = source{Class: class, Trust: trust, Grown: s.Grown}
 	}
 	s.Last = max(s.Last, c.time)
 	return s
 }
 
-// forget drops the eighth of the sources that was quiet longest; those in an episode that fired go last.
+// young numbers the generations that a source begins in.
+func young(k sourceKey) int { return min(int(k.trust), 1) }
+
+func (ts *tenantState) find(k sourceKey) *source {
+	if s := ts.sources[k]; s != nil {
+		return s
+	}
+	return ts.young[young(k)].find(k)
+}
+
+// peek is find that leaves everything as it is.
+func (ts *tenantState) peek(k sourceKey) *source {
+	g := &ts.young[young(k)]
+	for _, m := range [...]map[sourceKey]*source{ts.sources, g.fresh, g.old} {
+		if s := m[k]; s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// all calls f with every source; f may drop it.
+func (ts *tenantState) all(f func(sourceKey, *source)) {
+	for k, s := range ts.sources {
+		f(k, s)
+	}
+	for i := range ts.young {
+		ts.young[i].all(f)
+	}
+}
+
+func (ts *tenantState) drop(k sourceKey) {
+	delete(ts.sources, k)
+	delete(ts.active, k)
+	ts.young[young(k)].remove(k)
+}
+
+// grow takes a source out of the generations that come and go, once enough is known of it.
+func (ts *tenantState) grow(s *source, c *contact) {
+	if s.Grown || s.Known.Used < grownUp && !s.fired() {
+		return
+	}
+	k := sourceKey{c.src.As16(), s.Trust}
+	if len(ts.sources) >= maxSources {
+		ts.forget()
+	}
+	ts.young[young(k)].remove(k)
+	ts.sources[k] = s
+	s.Grown = true
+}
+
+// forget drops the eighth of the sources that was quiet longest; those that a trust brings, or that
+// something is said of, go last.
 func (ts *tenantState) forget() {
 	type aged struct {
 		last  int64
@@ -313,7 +369,7 @@ func (ts *tenantState) forget() {
 	}
 	list := make([]aged, 0, len(ts.sources))
 	for k, s := range ts.sources {
-		list = append(list, aged{s.Last, s.fired(), k})
+		list = append(list, aged{s.Last, s.fired() || s.Class == partner, k})
 	}
 	slices.SortFunc(list, func(a, b aged) int {
 		if a.fired != b.fired {

@@ -3,6 +3,7 @@ package recon
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -129,6 +130,18 @@ func TestWhatIsAScanAndWhatIsNot(t *testing.T) {
 			func(e *ocsf.Event) { e.Flow.History = "ShR" }), "high horizontal 10.9.0.4"},
 		{"FIN probes", with(sweep(noon, time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "OTH"),
 			func(e *ocsf.Event) { e.Flow.History = "Fr" }), "high horizontal 10.9.0.4"},
+		{"ACK probes", with(sweep(noon, time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "OTH"),
+			func(e *ocsf.Event) { e.Flow.History = "Ar" }), "high horizontal 10.9.0.4"},
+		{"the last ACK of connections that were closed", append(sweep(noon.Add(-time.Minute), time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "SF"),
+			with(sweep(noon, time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "OTH"), func(e *ocsf.Event) { e.Flow.History = "A" })...), ""},
+		{"two scans with a pause of half a minute", append(sweep(noon, 10*time.Millisecond, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0"),
+			sweep(noon.Add(30*time.Second), 10*time.Millisecond, "10.9.0.4", "10.1.3", 40, 22, "tcp", "S0")...), "high horizontal 10.9.0.4; high horizontal 10.9.0.4"},
+		{"a scan some minutes after two strays", append([]*ocsf.Event{flow(noon.Add(-9*time.Minute), "10.9.0.4", "10.1.7.7", 80, "tcp", "S0"), flow(noon.Add(-8*time.Minute), "10.9.0.4", "10.1.7.8", 80, "tcp", "S0")},
+			sweep(noon, 10*time.Millisecond, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0")...), "high horizontal 10.9.0.4"},
+		{"timestamp requests", with(sweep(noon, time.Millisecond, "10.9.0.4", "10.1.2", 40, 0, "icmp", "OTH"),
+			func(e *ocsf.Event) { e.Fields = ocsf.Fields{{Name: "icmp_type", Value: "13"}} }), "high icmp-sweep 10.9.0.4"},
+		{"errors that routers send", with(sweep(noon, time.Millisecond, "10.9.0.4", "10.1.2", 40, 0, "icmp", "OTH"),
+			func(e *ocsf.Event) { e.Fields = ocsf.Fields{{Name: "icmp_type", Value: "3"}} }), ""},
 		{"a sweep in two days, one probe in two hours", sweep(noon, 2*time.Hour, "10.9.0.4", "10.1.2", 30, 445, "tcp", "S0"), "medium slow-sweep 10.9.0.4"},
 		{"the Internet", sweep(noon, time.Second, "198.51.100.9", "10.1.2", 40, 445, "tcp", "S0"), ""},
 		{"backscatter accuses nobody", with(sweep(noon, time.Second, "10.1.0.5", "10.1.2", 40, 445, "tcp", "SHR"),
@@ -202,7 +215,7 @@ func TestStalePollerIsSaidOnce(t *testing.T) {
 		events = append(events, sweep(noon.Add(time.Duration(r)*time.Duration(20+r%3*40)*time.Minute), 3*time.Second, "10.1.0.5", "10.1.2", 7, 9100, "tcp", "S0")...)
 	}
 	byTime(events)
-	if got := brief(loud(run(model(), events))); got != "low walk 10.1.0.5" {
+	if got := brief(loud(run(model(), events))); got != "low known-failing 10.1.0.5" {
 		t.Error(got)
 	}
 }
@@ -276,6 +289,82 @@ func TestOneFlowOfTwoSensorsCountsOnce(t *testing.T) {
 	}
 	if found := loud(run(model(), events)); len(found) != 1 {
 		t.Errorf("two tenants share a flow: %s", brief(found))
+	}
+}
+
+func TestAScanBeginsWithItsOwnPaceAndNotWithStrays(t *testing.T) {
+	events := append([]*ocsf.Event{flow(noon.Add(-9*time.Minute), "10.9.0.4", "10.1.7.7", 80, "tcp", "S0"), flow(noon.Add(-8*time.Minute), "10.9.0.4", "10.1.7.8", 80, "tcp", "S0")},
+		sweep(noon, 10*time.Millisecond, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0")...)
+	f := loud(run(model(), events))[0]
+	if !f.Time.Equal(noon) || f.Count != 40 || slices.ContainsFunc(f.Entities, func(e ocsf.Entity) bool { return strings.HasPrefix(e.Value, "10.1.7.") }) {
+		t.Errorf("begins at %s with %d flows: %v", f.Time, f.Count, f.Entities)
+	}
+	walked := append(sweep(noon.Add(-20*time.Minute), 2*time.Minute, "10.9.0.4", "10.1.7", 5, 80, "tcp", "S0"), sweep(noon, 10*time.Millisecond, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0")...)
+	if got := loud(run(model(), walked)); brief(got) != "low horizontal 10.9.0.4; high horizontal 10.9.0.4" && brief(got) != "low walk 10.9.0.4; high horizontal 10.9.0.4" || !got[1].Time.Equal(noon) {
+		t.Errorf("a fast scan after a slow one: %s at %s", brief(got), got[len(got)-1].Time)
+	}
+	slow := sweep(noon, 4*time.Minute, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0")
+	if f := loud(run(model(), slow))[0]; !f.Time.Equal(noon) || f.Count != 40 {
+		t.Errorf("a slow scan begins at %s with %d flows", f.Time, f.Count)
+	}
+}
+
+// TestFourSensorsSayWhatOneSays gives each flow to one to four sensors, a little apart in time, in random order
+// within what the reorder window allows.
+func TestFourSensorsSayWhatOneSays(t *testing.T) {
+	want := brief(run(model(), mixed()))
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var events []*ocsf.Event
+		for _, e := range mixed() {
+			for range 1 + r.IntN(4) {
+				other := *e
+				other.Time = e.Time.Add(time.Duration(r.IntN(50)) * time.Millisecond)
+				events = append(events, &other)
+			}
+		}
+		byTime(events)
+		if got := brief(run(model(), events)); got != want {
+			t.Errorf("seed %d: %s\nwant %s", seed, got, want)
+		}
+	}
+}
+
+// TestAFloodOfSourcesIsOneFinding gives 200,000 spoofed sources that each fail at eight hosts.
+func TestAFloodOfSourcesIsOneFinding(t *testing.T) {
+	d := New(detect.Context{Model: model()})
+	kept := map[string]*ocsf.Finding{}
+	emit := func(f *ocsf.Finding) { kept[f.ID] = f }
+	for _, e := range sweep(noon.Add(-time.Minute), time.Second, "10.9.0.4", "10.1.2", 2, 445, "tcp", "S0") {
+		d.Process(e, emit)
+	}
+	at := noon
+	for i := range 50_000 {
+		for j := range 8 {
+			at = at.Add(30 * time.Microsecond)
+			d.Process(flow(at, fmt.Sprintf("172.%d.%d.%d", 16+i>>16, i>>8&255, i&255), fmt.Sprintf("10.1.2.%d", j), 445, "tcp", "S0"), emit)
+		}
+	}
+	ts := d.tenants["client"]
+	held := len(ts.sources)
+	for i := range ts.young {
+		held += len(ts.young[i].old) + len(ts.young[i].fresh)
+	}
+	if len(kept) > maxTellers+5 || held > maxSources+6*maxYoung {
+		t.Errorf("%d findings, %d sources held", len(kept), held)
+	}
+	if ts.peek(sourceKey{netip.MustParseAddr("10.9.0.4").As16(), 1}) == nil {
+		t.Error("the flood pushed out the partner's source")
+	}
+	d.Advance(at.Add(24*time.Hour), emit)
+	var floods []*ocsf.Finding
+	for _, f := range kept {
+		if f.Rule == "recon/source-flood" {
+			floods = append(floods, f)
+		}
+	}
+	if len(floods) != 1 || floods[0].Count < 45_000 {
+		t.Errorf("%v", floods)
 	}
 }
 
@@ -390,7 +479,7 @@ func TestStateIsBounded(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	each := float64(after.HeapAlloc-before.HeapAlloc) / float64(len(d.tenants["client"].sources))
+	each := float64(after.HeapAlloc-before.HeapAlloc) / float64(sources)
 	t.Logf("%.0f bytes a source that reached 8 hosts", each)
 	if each > 600 {
 		t.Errorf("%.0f bytes a source", each)
@@ -448,7 +537,7 @@ func BenchmarkManySources(b *testing.B) {
 	for b.Loop() {
 		i++
 		x := *e
-		x.Src.IP = netip.AddrFrom4([4]byte{10, 1, byte(i >> 10), byte(i)})
+		x.Src.IP = netip.AddrFrom4([4]byte{172, 16 + byte(i>>16)&15, byte(i >> 8), byte(i)})
 		x.Dst.IP = netip.AddrFrom4([4]byte{10, 1, byte(i >> 3), byte(i >> 11)})
 		x.Time = noon.Add(time.Duration(i) * time.Millisecond)
 		d.Process(&x, func(*ocsf.Finding) {})

@@ -1,6 +1,7 @@
 package recon
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,6 +21,8 @@ type savedTenant struct {
 	ID      tenant.ID
 	Trusts  []tenant.TrustID // by their number, which begins with 1
 	Sources []savedSource
+	Young   [4][]savedSource // the older and the newer generation of each kind
+	Flood   *flood
 	Noise   *noise
 	Heard   []uint32 // the sources of the noise
 }
@@ -30,19 +33,20 @@ type savedSource struct {
 	State sourceState
 }
 
-// sourceState is a source without nil episodes, which gob does not take in arrays.
+// sourceState is a source without nil groups, which gob does not take in arrays.
 type sourceState struct {
-	Known    known
-	Last     int64
-	Class    class
-	Walks    [2]walks
-	Episodes []savedEpisode
-	Slow     slow
+	Known  known
+	Last   int64
+	Class  class
+	Grown  bool
+	Walks  [2]walks
+	Groups []savedGroup
+	Slow   slow
 }
 
-type savedEpisode struct {
+type savedGroup struct {
 	Approved int
-	Episode  *episode
+	Group    *group
 }
 
 type savedSighting struct {
@@ -81,20 +85,30 @@ func (ts *tenantState) save() savedTenant {
 		}
 		slices.Sort(out.Heard)
 	}
-	keys := make([]sourceKey, 0, len(ts.sources))
-	for k := range ts.sources {
+	out.Flood = ts.flood
+	out.Sources = saveSources(ts.sources)
+	for i := range ts.young {
+		out.Young[2*i], out.Young[2*i+1] = saveSources(ts.young[i].old), saveSources(ts.young[i].fresh)
+	}
+	return out
+}
+
+func saveSources(sources map[sourceKey]*source) []savedSource {
+	keys := make([]sourceKey, 0, len(sources))
+	for k := range sources {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, sourceKey.compare)
+	out := make([]savedSource, 0, len(keys))
 	for _, k := range keys {
-		s := ts.sources[k]
-		st := sourceState{Known: s.Known, Last: s.Last, Class: s.Class, Walks: s.Walks, Slow: s.Slow}
-		for a, ep := range s.Episodes {
-			if ep != nil {
-				st.Episodes = append(st.Episodes, savedEpisode{a, ep})
+		s := sources[k]
+		st := sourceState{Known: s.Known, Last: s.Last, Class: s.Class, Grown: s.Grown, Walks: s.Walks, Slow: s.Slow}
+		for a, g := range s.Groups {
+			if g != nil {
+				st.Groups = append(st.Groups, savedGroup{a, g})
 			}
 		}
-		out.Sources = append(out.Sources, savedSource{k.addr, k.trust, st})
+		out = append(out, savedSource{k.addr, k.trust, st})
 	}
 	return out
 }
@@ -114,20 +128,15 @@ func (d *Detector) Restore(b []byte) error {
 		for i, id := range st.Trusts {
 			ts.trusts[id] = uint16(i + 1)
 		}
-		for _, x := range st.Sources {
-			s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Trust: x.Trust, Walks: x.State.Walks, Slow: x.State.Slow}
-			for _, ep := range x.State.Episodes {
-				if ep.Approved != unapproved && ep.Approved != approved || ep.Episode == nil {
-					return fmt.Errorf("reading the state of recon: an episode of no known kind")
-				}
-				s.Episodes[ep.Approved] = ep.Episode
-			}
-			if n := len(s.Known.Slots); s.Known.Used < 0 || !roomy(s.Known.Used, n) {
-				return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
-			}
-			ts.sources[sourceKey{x.Addr, x.Trust}] = s
-			if s.open() {
-				ts.active[sourceKey{x.Addr, x.Trust}] = s
+		ts.flood = st.Flood
+		if err := ts.restoreSources(ts.sources, st.Sources); err != nil {
+			return err
+		}
+		for i := range ts.young {
+			g := &ts.young[i]
+			g.old, g.fresh = map[sourceKey]*source{}, map[sourceKey]*source{}
+			if err := errors.Join(ts.restoreSources(g.old, st.Young[2*i]), ts.restoreSources(g.fresh, st.Young[2*i+1])); err != nil {
+				return err
 			}
 		}
 		if ts.noise = st.Noise; ts.noise != nil {
@@ -135,6 +144,27 @@ func (d *Detector) Restore(b []byte) error {
 			for _, h := range st.Heard {
 				ts.noise.sources[h] = struct{}{}
 			}
+		}
+	}
+	return nil
+}
+
+func (ts *tenantState) restoreSources(into map[sourceKey]*source, list []savedSource) error {
+	for _, x := range list {
+		s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Trust: x.Trust, Grown: x.State.Grown, Walks: x.State.Walks, Slow: x.State.Slow}
+		for _, g := range x.State.Groups {
+			if g.Approved != unapproved && g.Approved != approved || g.Group == nil || slices.Contains(g.Group.Told, nil) {
+				return fmt.Errorf("reading the state of recon: a scan of no known kind")
+			}
+			s.Groups[g.Approved] = g.Group
+		}
+		if n := len(s.Known.Slots); s.Known.Used < 0 || !roomy(s.Known.Used, n) {
+			return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
+		}
+		key := sourceKey{x.Addr, x.Trust}
+		into[key] = s
+		if s.open() {
+			ts.active[key] = s
 		}
 	}
 	return nil

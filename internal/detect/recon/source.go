@@ -3,6 +3,7 @@ package recon
 import (
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -45,16 +46,28 @@ const (
 
 // source is one address as one trust brings it into one tenant.
 type source struct {
-	Known    known
-	Last     int64
-	Class    class
-	Trust    uint16 // as in its key
-	Walks    [2]walks
-	Episodes [2]*episode // nil while nothing failed
-	Slow     slow
+	Known  known
+	Last   int64
+	Class  class
+	Trust  uint16 // as in its key
+	Grown  bool   // it is held among the tenant's sources, and not in a generation that goes
+	Walks  [2]walks
+	Groups [2]*group // nil while nothing failed
+	Slow   slow
 }
 
-// episode is what failed with gaps of less than an hour.
+// group is what failed with gaps of less than an hour: scans, and the habits of a poller with dead targets.
+type group struct {
+	Start, Last int64
+	Answered    int // first contacts that were answered since the scan at hand began
+	Early       []failure
+	Scan        *episode   // at hand; nil while fewer than earlyMost pairs failed
+	Scanned     bool       // one of them was a scan beyond doubt
+	Told        []*episode // earlier scans that were told and are small enough to turn out a habit, at most maxTold
+	Approval    *tenant.Approval
+}
+
+// episode is one scan: what failed at one pace, without a pause.
 type episode struct {
 	Start, Last int64
 	LastEmit    int64
@@ -71,6 +84,9 @@ type episode struct {
 	Services    []serviceCount // failed hosts of each service, at most maxCounters
 	Targets     []targetCount  // failed services of each host, at most maxCounters
 	Count       int            // failed flows, retries too
+	Again       int64          // the last retry after the scan was over; 0 none
+	Pairs       []uint32       // hashes of the pairs, while there are at most staleMost
+	Early       []failure      // all of them, while they are few: strays among them are cut off
 	Evidence    []*ocsf.Event
 	Approval    *tenant.Approval
 	SlowStart   int64 // set where the episode speaks for days
@@ -79,12 +95,31 @@ type episode struct {
 	Dirty       bool
 }
 
+// failure is one pair that failed, before anything is told.
+type failure struct {
+	Dst     [16]byte
+	Time    int64
+	Event   *ocsf.Event
+	Hash    uint32
+	Port    uint16
+	Proto   proto
+	Probed  bool
+	Outside bool
+	NewHost bool // the host failed for the first time
+}
+
 const (
-	maxCounters   = 64 // hosts and services counted apart; beyond, the least of them gives way
-	evidenceAhead = 4  // events kept before anything is found
+	earlyMost     = 3  // pairs that are nothing yet
+	earlyKept     = 24 // of which strays can still be cut off
+	maxTold       = 4
+	leastPause    = 15 * second // that ends a fast scan
+	paceFactor    = 32          // a pause of that many times the scan's own pace ends it
+	strayGap      = 45 * second // failures that far before the rest are none of the scan
+	maxCounters   = 64          // hosts and services counted apart; beyond, the least of them gives way
+	evidenceAhead = 4           // events kept before anything is found
 	burstWindow   = 5 * 60 * 1e9
-	staleTries    = 5  // regular retries that make a failing pair a habit
-	staleSpacing  = 2  // units of 16 s between two tries that count
+	staleTries    = 4  // regular retries that make a failing pair a habit
+	staleSpacing  = 5  // units of 4 s between two tries that count
 	staleMost     = 64 // pairs at most that may be a habit: nobody polls more dead ones for long
 )
 
@@ -99,19 +134,30 @@ type targetCount struct {
 }
 
 func (s *source) fired() bool {
-	for _, ep := range s.Episodes {
-		if ep != nil && ep.Emitted > 0 {
+	for _, g := range s.Groups {
+		if g != nil && (g.Scan != nil && g.Scan.Emitted > 0 || len(g.Told) > 0) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *source) open() bool { return s.Episodes[unapproved] != nil || s.Episodes[approved] != nil }
+func (s *source) open() bool { return s.Groups[unapproved] != nil || s.Groups[approved] != nil }
+
+// patience is how long a pause may be within the scan: many times its own pace, as far as one can be told.
+func (g *group) patience() int64 {
+	ep := g.Scan
+	if ep == nil || ep.Fails <= earlyMost {
+		return episodeGap
+	}
+	pace := (ep.Last - ep.Start) / int64(ep.Fails-1)
+	return max(leastPause, min(paceFactor*pace, episodeGap))
+}
 
 // contact takes one contact into account.
 func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact, emit detect.Emit) {
-	pair, freshPair := s.Known.put(c.pairHash(), c.time)
+	hash := c.pairHash()
+	pair, freshPair := s.Known.put(hash, c.time)
 	if c.answer == answered {
 		if pair != nil && *pair&flagOK != 0 { // by far the most
 			*pair = *pair&^whenMask | when(c.time)
@@ -128,29 +174,42 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 	if approval != nil {
 		a = approved
 	}
-	if ep := s.Episodes[a]; ep != nil && c.time-ep.Last > episodeGap {
+	if g := s.Groups[a]; g != nil && c.time-g.Last > episodeGap {
 		d.close(ts, s, a, emit)
-		pair, _ = s.Known.put(c.pairHash(), c.time) // closing rebuilds the table
+		pair, _ = s.Known.put(hash, c.time) // closing rebuilds the table
 		if pair != nil && *pair&flagStale != 0 {
 			return
 		}
 	}
+	g := s.Groups[a]
+	if g == nil {
+		g = &group{Start: c.time, Last: c.time, Approval: approval}
+		s.Groups[a] = g
+		ts.active[sourceKey{c.src.As16(), s.Trust}] = s
+	}
+	pause := g.Scan != nil && c.time-g.Scan.Last > g.patience()
 	flag := uint64(flagFailed0) << a
-	if pair != nil && *pair&flag != 0 {
-		d.retry(ts, s, a, e, c, pair, emit)
+	if pair != nil && *pair&flag != 0 && (!pause || g.Scan.small() || g.has(uint32(hash))) {
+		d.retry(ts, s, a, c, pair, pause, emit)
 		return
 	}
 	if pair != nil {
 		*pair = (*pair|flag)&^(triesMask|whenMask) | 1<<triesShift | when(c.time)
 	}
-	ep := s.Episodes[a]
-	if ep == nil {
-		ep = &episode{Start: c.time, Last: c.time, BucketStart: c.time, Approval: approval}
-		s.Episodes[a] = ep
-		ts.active[sourceKey{c.src.As16(), s.Trust}] = s
+	if pause {
+		d.endScan(ts, s, a, emit)
 	}
-	d.failure(s, ep, a, e, c)
+	g.Last = c.time
+	d.failure(ts, s, g, a, e, c, uint32(hash))
 	d.judge(ts, s, a, emit)
+}
+
+// small reports whether the scan's pairs are few enough to be a poller's dead targets.
+func (ep *episode) small() bool { return ep.Fails <= len(ep.Pairs) }
+
+// has reports whether the pair belongs to a scan that was told and may be a habit.
+func (g *group) has(hash uint32) bool {
+	return slices.ContainsFunc(g.Told, func(ep *episode) bool { return slices.Contains(ep.Pairs, hash) })
 }
 
 // success moves the walks towards benign on first contacts.
@@ -167,8 +226,8 @@ func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, f
 	}
 	if freshPair {
 		s.Walks[a].Services.step(stepAnswered)
-		if ep := s.Episodes[a]; ep != nil {
-			ep.Answered++
+		if g := s.Groups[a]; g != nil && (g.Scan == nil || c.time-g.Scan.Last <= g.patience()) {
+			g.Answered++
 		}
 		s.Slow.answered(c.time)
 	}
@@ -181,74 +240,164 @@ func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, f
 	}
 }
 
-// failure counts a pair that failed for the first time in the episode.
-func (d *Detector) failure(s *source, ep *episode, a int, e *ocsf.Event, c *contact) {
+// failure counts a pair that failed for the first time.
+func (d *Detector) failure(ts *tenantState, s *source, g *group, a int, e *ocsf.Event, c *contact, hash uint32) {
 	if s.fired() {
 		d.pending++
 	}
-	svc := service{Proto: c.proto, Port: c.port, Outside: s.Class == internal && outsideOf(d, e, c.dst)}
 	flag := uint64(flagFailed0) << a
 	host, freshHost := s.Known.put(c.hostHash(), c.time)
 	firstFail := host == nil || *host&flag == 0
+	again := !firstFail && age(*host, when(c.time)) > age(when(g.begun(c.time)), when(c.time)) // in an earlier scan
 	if host != nil {
 		*host = (*host|flag)&^whenMask | when(c.time)
 	}
-	ep.Fails++
-	ep.Last = c.time
-	ep.Dirty = true
-	ep.add(e)
-	if firstFail {
-		ep.Hosts++
+	f := failure{Dst: c.dst.As16(), Time: c.time, Hash: hash, Port: c.port, Proto: c.proto, Probed: c.answer == probed,
+		Outside: s.Class == internal && outsideOf(d, e, c.dst), NewHost: firstFail || again, Event: e}
+	if !s.Grown && g.Scan == nil && len(ts.young[young(sourceKey{trust: s.Trust})].fresh) > youngQuiet {
+		f.Event = nil // in a flood nobody's first contacts are kept
 	}
-	ep.countService(svc)
-	ep.countTarget(c.dst)
-	if svc.Outside {
-		return // people reach many dead servers in the Internet: only the counts above speak
+	var walkHosts, walkPairs bool
+	if !f.Outside && !f.Probed {
+		walkPairs = s.Walks[a].Services.step(stepFailed)
+		walkHosts = freshHost && s.Walks[a].Hosts.step(stepFailed)
+		if a == unapproved && firstFail {
+			s.Slow.failed(c.time)
+		}
 	}
-	ep.Inside++
-	if c.time-ep.BucketStart > burstWindow {
-		ep.BucketStart, ep.Bucket = c.time, 0
-	}
-	ep.Bucket++
-	ep.Burst = max(ep.Burst, ep.Bucket)
-	if c.answer == probed {
+	if g.Scan == nil && len(g.Early) < earlyMost && !s.Slow.due() {
+		g.Early = append(g.Early, f)
 		return
 	}
-	if s.Walks[a].Services.step(stepFailed) {
-		ep.WalkPairs = true
+	if g.Scan == nil {
+		g.Scan = g.begin(g.Early)
+		g.Early = nil
 	}
-	if freshHost && s.Walks[a].Hosts.step(stepFailed) {
-		ep.WalkHosts = true
-	}
-	if a == unapproved && firstFail {
-		s.Slow.failed(c.time)
+	ep := g.Scan
+	f.Event = e
+	ep.add(&f)
+	ep.Answered = g.Answered
+	ep.WalkHosts = ep.WalkHosts || walkHosts
+	ep.WalkPairs = ep.WalkPairs || walkPairs
+	if len(ep.Early) == ep.Fails-1 && ep.Fails <= earlyKept && ep.Level <= levelFew {
+		ep.Early = append(ep.Early, f)
+	} else {
+		ep.Early = nil
 	}
 }
 
-func outsideOf(d *Detector, e *ocsf.Event, a netip.Addr) bool { return d.tenant(e.Tenant).outside(a) }
+// begun is when the scan at hand began, at the latest now.
+func (g *group) begun(now int64) int64 {
+	switch {
+	case g.Scan != nil:
+		return g.Scan.Start
+	case len(g.Early) > 0:
+		return g.Early[0].Time
+	}
+	return now
+}
 
-// retry counts a pair that failed again. Tries that keep coming at a distance are a habit; the first of them
-// hold the episode open, a habit does not.
-func (d *Detector) retry(ts *tenantState, s *source, a int, e *ocsf.Event, c *contact, pair *uint64, emit detect.Emit) {
+// begin makes a scan of what failed so far.
+func (g *group) begin(list []failure) *episode {
+	ep := &episode{Start: g.Start, Approval: g.Approval, Early: make([]failure, 0, 2*len(list)+2)}
+	for i := range list {
+		if i == 0 {
+			ep.Start = list[0].Time
+		}
+		ep.add(&list[i])
+		ep.Early = append(ep.Early, list[i])
+	}
+	return ep
+}
+
+// add counts a pair that failed.
+func (ep *episode) add(f *failure) {
+	if ep.Fails == 0 {
+		ep.Start, ep.BucketStart = f.Time, f.Time
+	}
+	ep.Fails++
+	ep.Count++
+	ep.Last = f.Time
+	ep.Dirty = true
+	if len(ep.Pairs) < staleMost {
+		ep.Pairs = append(ep.Pairs, f.Hash)
+	}
+	if f.Event != nil && (len(ep.Evidence) < evidenceAhead || ep.Emitted > 0 && len(ep.Evidence) < ocsf.MaxEvidence) {
+		ep.Evidence = append(ep.Evidence, f.Event)
+	}
+	if f.NewHost {
+		ep.Hosts++
+	}
+	dst := netip.AddrFrom16(f.Dst).Unmap()
+	ep.countService(service{Proto: f.Proto, Port: f.Port, Outside: f.Outside})
+	ep.countTarget(dst)
+	if f.Outside {
+		return // people reach many dead servers in the Internet: only the counts above speak
+	}
+	ep.Inside++
+	if f.Time-ep.BucketStart > burstWindow {
+		ep.BucketStart, ep.Bucket = f.Time, 0
+	}
+	ep.Bucket++
+	ep.Burst = max(ep.Burst, ep.Bucket)
+}
+
+// split looks for a pause after which the scan goes on at a pace of its own: what failed before are strays, or another
+// scan. It returns what came after as a scan, and its level, which may still be none; nil where there is no such pause.
+func (g *group) split(s *source) (*episode, level) {
+	old := g.Scan
+	list := old.Early
+	if len(list) < old.Fails {
+		return nil, levelNone
+	}
+	for i := len(list) - 2; i > 0; i-- {
+		gap := list[i].Time - list[i-1].Time
+		pace := (list[len(list)-1].Time - list[i].Time) / int64(len(list)-1-i)
+		if gap > strayGap && gap > paceFactor*pace {
+			ep := g.begin(list[i:])
+			ep.Answered, ep.WalkHosts, ep.WalkPairs = old.Answered, old.WalkHosts, old.WalkPairs
+			return ep, ep.measure(s)
+		}
+	}
+	return nil, levelNone
+}
+
+// retry counts a pair that failed again. Tries that keep coming at a distance are a habit.
+func (d *Detector) retry(ts *tenantState, s *source, a int, c *contact, pair *uint64, pause bool, emit detect.Emit) {
 	if s.fired() {
 		d.pending++
 	}
-	ep := s.Episodes[a]
-	if ep == nil {
-		return
+	g := s.Groups[a]
+	g.Last = c.time
+	ep := g.Scan
+	if ep != nil && !pause {
+		ep.Count++
+		ep.Dirty = true
+		ep.Last = c.time
 	}
-	ep.Count++
-	ep.Dirty = true
-	ep.Last = c.time
 	if age(*pair, when(c.time)) < staleSpacing || a == approved {
 		return
 	}
 	tries := (*pair & triesMask) >> triesShift
 	*pair = *pair&^(triesMask|whenMask) | min(tries+1, 7)<<triesShift | when(c.time)
-	if tries+1 >= staleTries && ep.Stale < ep.Fails {
-		*pair |= flagStale
-		ep.Stale++
-		d.judge(ts, s, a, emit)
+	if tries+1 < staleTries {
+		return
+	}
+	*pair |= flagStale
+	hash := uint32(c.pairHash())
+	list := g.Told
+	if ep != nil {
+		list = append(list[:len(list):len(list)], ep)
+	}
+	for _, ep := range list {
+		if ep.Stale < ep.Fails && slices.Contains(ep.Pairs, hash) {
+			ep.Stale++
+			ep.Again = c.time
+			if ep.Level != levelNone && ep.habit() {
+				ep.Dirty = true
+				d.emit(ts, s, ep, a, emit)
+			}
+		}
 	}
 }
 
@@ -257,7 +406,8 @@ func (d *Detector) retract(s *source, c *contact) {
 	if s.fired() {
 		d.pending++
 	}
-	pair := s.Known.find(c.pairHash())
+	hash := c.pairHash()
+	pair := s.Known.find(hash)
 	if pair == nil || *pair&flagsFailed == 0 {
 		return
 	}
@@ -272,14 +422,26 @@ func (d *Detector) retract(s *source, c *contact) {
 		*host |= flagOK
 		s.Walks[a].Hosts.step(stepAnswered - stepFailed)
 	}
-	ep := s.Episodes[a]
-	if ep == nil || ep.Fails == 0 {
+	g := s.Groups[a]
+	if g == nil {
 		return
 	}
+	g.Answered++
+	is := func(f failure) bool { return f.Hash == uint32(hash) }
+	if g.Scan == nil {
+		g.Early = slices.DeleteFunc(g.Early, is)
+		return
+	}
+	ep := g.Scan
+	if ep.Fails == 0 {
+		return
+	}
+	ep.Early = slices.DeleteFunc(ep.Early, is)
+	ep.Pairs = slices.DeleteFunc(ep.Pairs, func(h uint32) bool { return h == uint32(hash) })
 	ep.Fails--
 	ep.Inside = max(ep.Inside-1, 0)
 	ep.Bucket = max(ep.Bucket-1, 0)
-	ep.Answered++
+	ep.Answered = g.Answered
 	for i := range ep.Services {
 		if x := &ep.Services[i]; x.Service.Proto == c.proto && x.Service.Port == c.port {
 			x.Hosts--
@@ -292,12 +454,7 @@ func (d *Detector) retract(s *source, c *contact) {
 	}
 }
 
-func (ep *episode) add(e *ocsf.Event) {
-	ep.Count++
-	if len(ep.Evidence) < evidenceAhead || ep.Emitted > 0 && len(ep.Evidence) < ocsf.MaxEvidence {
-		ep.Evidence = append(ep.Evidence, e)
-	}
-}
+func outsideOf(d *Detector, e *ocsf.Event, a netip.Addr) bool { return d.tenant(e.Tenant).outside(a) }
 
 func (ep *episode) countService(svc service) {
 	least := 0
@@ -335,14 +492,41 @@ func (ep *episode) countTarget(a netip.Addr) {
 	ep.Targets[least] = targetCount{a, 1}
 }
 
-// close ends an episode: what it found is said for the last time. What failed in a scan is forgotten, so that
-// the same scan is seen again; what failed here and there is remembered as failing.
-func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
-	ep := s.Episodes[a]
+// endScan ends the scan at hand, after which the next may begin: what it found is said for the last time.
+func (d *Detector) endScan(ts *tenantState, s *source, a int, emit detect.Emit) {
+	g := s.Groups[a]
+	ep := g.Scan
 	if ep.Dirty && ep.Emitted > 0 {
-		d.emit(ts, s, a, emit)
+		d.emit(ts, s, ep, a, emit)
 	}
-	scan := a == approved || ep.Level >= levelBorderline && !ep.habit()
+	if ep.Emitted > 0 {
+		s.Slow = slow{}
+		g.Scanned = g.Scanned || ep.Level >= levelBorderline && !ep.habit()
+		if ep.small() {
+			g.remember(ep)
+		}
+	}
+	g.Scan, g.Early, g.Answered = nil, nil, 0
+	s.Walks[a] = walks{}
+}
+
+// remember keeps a scan that was told, as its pairs may turn out a habit.
+func (g *group) remember(ep *episode) {
+	if len(g.Told) >= maxTold {
+		g.Told = g.Told[1:]
+	}
+	ep.Early = nil
+	g.Told = append(g.Told, ep)
+}
+
+// close ends a group. What failed in a scan is forgotten, so that the same scan is seen again; what failed here and
+// there is remembered as failing.
+func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
+	g := s.Groups[a]
+	if g.Scan != nil {
+		d.endScan(ts, s, a, emit)
+	}
+	scan := a == approved || g.Scanned
 	flag := uint64(flagFailed0) << a
 	s.Known.rebuild(len(s.Known.Slots), func(w uint64) uint64 {
 		if w&flag == 0 {
@@ -357,11 +541,8 @@ func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
 		}
 		return w
 	})
-	s.Episodes[a] = nil
-	s.Walks[a].Hosts, s.Walks[a].Services = 0, 0
-	if ep.Emitted > 0 {
-		s.Slow = slow{}
-	}
+	s.Groups[a] = nil
+	s.Walks[a] = walks{}
 }
 
 // slow adds up what failed over days: a sum that halves every two days.
@@ -380,6 +561,9 @@ func (w *slow) decay(now int64) {
 	}
 	w.At = now
 }
+
+// due reports whether more failed over days than chance and staleness explain.
+func (w *slow) due() bool { return w.Fails >= slowClear && w.Fails > w.OK }
 
 func (w *slow) answered(now int64) {
 	if w.Fails > 0 {

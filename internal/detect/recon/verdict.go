@@ -30,7 +30,7 @@ const (
 	portsBorderline, portsClear               = 6, 15
 	burstBorderline, burstClear               = 12, 25
 	outsideHostsBorderline, outsideHostsClear = 15, 25
-	walkMinHosts, walkMinPairs                = 4, 6
+	walkMinHosts, walkMinPairs                = 4, 4
 	slowClear                                 = 15
 	ratioFew, ratioBorderline, ratioClear     = 0.5, 0.4, 0.25
 	emitEvery                                 = 60 * second
@@ -77,7 +77,7 @@ func (ep *episode) measure(s *source) level {
 	case ratio >= ratioFew && (ep.WalkHosts && ep.Hosts >= walkMinHosts || ep.WalkPairs && ep.Inside >= walkMinPairs):
 		return levelFew
 	}
-	if s.Slow.Fails >= slowClear && s.Slow.Fails > s.Slow.OK {
+	if s.Slow.due() {
 		ep.SlowStart = s.Slow.Start
 		return levelBorderline
 	}
@@ -86,15 +86,36 @@ func (ep *episode) measure(s *source) level {
 
 // judge emits where the episode became surer, doubled, or turned out to be a habit.
 func (d *Detector) judge(ts *tenantState, s *source, a int, emit detect.Emit) {
-	ep := s.Episodes[a]
+	g := s.Groups[a]
+	ep := g.Scan
+	if ep == nil {
+		return
+	}
 	now := ep.measure(s)
+	if now != levelNone && ep.SlowStart == 0 && ep.Early != nil {
+		rest, sure := g.split(s)
+		switch {
+		case rest != nil && sure != levelNone:
+			if ep.Emitted > 0 {
+				g.remember(ep)
+			}
+			g.Scan, ep, now = rest, rest, sure
+		case rest != nil && ep.Emitted == 0:
+			return // a few more of its own will tell
+		}
+	}
 	rose := now > ep.Level
 	ep.Level = max(ep.Level, now)
 	if ep.Level == levelNone {
 		return
 	}
+	if ep.Emitted == 0 && s.Class != partner && !ts.admit(d, ep, emit) {
+		ep.Level = levelNone
+		g.Scan, g.Early = nil, nil
+		return
+	}
 	if rose || ep.Fails >= 2*ep.Emitted || ep.Last-ep.LastEmit >= emitEvery {
-		d.emit(ts, s, a, emit)
+		d.emit(ts, s, ep, a, emit)
 	}
 }
 
@@ -117,7 +138,9 @@ func (ep *episode) rule() string {
 		top = outside
 	}
 	switch {
-	case ep.Level == levelFew || ep.habit():
+	case ep.habit():
+		return "recon/known-failing"
+	case ep.Level == levelFew:
 		return "recon/walk"
 	case ep.SlowStart != 0 && top.Hosts < hostsBorderline && target.Ports < portsBorderline:
 		return "recon/slow-sweep"
@@ -138,15 +161,13 @@ var confidence = map[level]int{levelFew: 40, levelBorderline: 70, levelClear: 90
 
 // emit says what the episode has found so far. Its id rests on the source, the trust, whether it was approved
 // and the episode's start, so that each saying replaces the one before.
-func (d *Detector) emit(ts *tenantState, s *source, a int, emit detect.Emit) {
-	ep := s.Episodes[a]
+func (d *Detector) emit(ts *tenantState, s *source, ep *episode, a int, emit detect.Emit) {
 	ep.Emitted, ep.LastEmit, ep.Dirty = ep.Fails, ep.Last, false
-	emit(d.finding(ts, s, a))
+	emit(d.finding(ts, s, ep, a))
 }
 
 // finding says what the episode has found so far.
-func (d *Detector) finding(ts *tenantState, s *source, a int) *ocsf.Finding {
-	ep := s.Episodes[a]
+func (d *Detector) finding(ts *tenantState, s *source, ep *episode, a int) *ocsf.Finding {
 	first := ep.Evidence[0]
 	src := first.Src.IP.Unmap()
 	f := &ocsf.Finding{Tenant: ts.id, Layer: first.Layer, Detector: "recon", Technique: "T1046",
@@ -163,7 +184,7 @@ func (d *Detector) finding(ts *tenantState, s *source, a int) *ocsf.Finding {
 	for _, e := range ep.Evidence {
 		f.AddEvidence(e)
 	}
-	f.Time, f.End, f.Count = time.Unix(0, start).UTC(), time.Unix(0, ep.Last).UTC(), ep.Count
+	f.Time, f.End, f.Count = time.Unix(0, start).UTC(), time.Unix(0, max(ep.Last, ep.Again)).UTC(), ep.Count
 	f.AddEntity(ocsf.EntityIP, src.String(), ocsf.RoleSource)
 	f.AddEntity(ocsf.EntityUser, first.Owner.String(), ocsf.RoleActor)
 	f.AddEntity(ocsf.EntityHost, first.OwnerHost, ocsf.RoleSource)
@@ -217,7 +238,7 @@ func (ep *episode) title(c class, src netip.Addr, f *ocsf.Finding) string {
 		"recon/walk":       fmt.Sprintf("%d unanswered first contacts", ep.Fails),
 	}[f.Rule]
 	if ep.habit() {
-		what = fmt.Sprintf("%d dead targets polled again and again", ep.Fails)
+		what = fmt.Sprintf("Known failing pairs? %d dead targets polled again and again", ep.Fails)
 	}
 	return what + " " + from
 }
