@@ -174,7 +174,7 @@ func (a *Attributor) Learn(e *ocsf.Event) {
 	if a.sessions == nil {
 		return
 	}
-	if e.Lease != nil {
+	if e.Lease != nil || e.NAT != nil {
 		a.sessions.Learn(e)
 		return
 	}
@@ -210,11 +210,40 @@ func (a *Attributor) owner(e *ocsf.Event) {
 	if !e.Src.IP.IsValid() {
 		return
 	}
-	if l, ok := a.sessions.Holder(e.Tenant, e.Src.IP, e.Time); ok {
+	b := a.sessions.Behind(e)
+	if b.Inside.IsValid() {
+		a.hidden(e, b.Inside)
+		return
+	}
+	l, ok := a.sessions.Holder(e.Tenant, e.Src.IP, e.Time)
+	if ok && l.Kind == "nat" && l.Public.IsValid() {
+		a.hidden(e, l.Public)
+		e.Session = cmp.Or(e.Session, l.ID)
+		return
+	}
+	e.SharedBy = uint16(b.SharedBy)
+	if ok && !(l.Kind == "logon" && e.SharedBy > 0) { // who logs on from a shared address is not all who come from it
 		e.Owner, e.OwnerFrom, e.OwnerHost = l.Holder, l.Public, l.Device
 		if l.Kind != "dhcp" && l.Kind != "logon" {
 			e.Session = l.ID
 		}
+	}
+}
+
+// hidden tells who held an address that a translation hid. Where nobody is known to have, the address itself is
+// where they came from.
+func (a *Attributor) hidden(e *ocsf.Event, inside netip.Addr) {
+	e.Inside, e.OwnerFrom = inside, inside
+	l, ok := a.sessions.Holder(e.Tenant, inside, e.Time)
+	if !ok || l.Kind == "nat" {
+		return
+	}
+	e.Owner, e.OwnerHost = l.Holder, l.Device
+	if l.Public.IsValid() {
+		e.OwnerFrom = l.Public
+	}
+	if l.Kind != "dhcp" && l.Kind != "logon" {
+		e.Session = l.ID
 	}
 }
 

@@ -24,6 +24,11 @@ func (s *Sessions) Seal() {
 	defer s.mu.Unlock()
 	s.sort()
 	s.sealAll()
+	var none changes
+	s.settleTranslations(&none)
+	for id := range s.nat {
+		s.trim(id)
+	}
 }
 
 // Refresh takes in what was learned since the last Seal or Refresh, makes anew only the intervals that it touches, and
@@ -32,15 +37,19 @@ func (s *Sessions) Seal() {
 func (s *Sessions) Refresh() []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.fresh) == 0 {
+	if len(s.fresh) == 0 && len(s.touched) == 0 {
 		return nil
 	}
-	d := s.sort()
 	var out changes
-	for k := range d.logons {
-		s.show(k, &out)
+	if len(s.fresh) > 0 {
+		d := s.sort()
+		for k := range d.logons {
+			s.show(k, &out)
+		}
+		s.sealTouched(d, &out)
+		s.through(&out)
 	}
-	s.sealTouched(d, &out)
+	s.settleTranslations(&out)
 	return out.list()
 }
 
@@ -264,6 +273,11 @@ func (c *changes) compare(k holderKey, old, now []interval) {
 		from = from.Add(-grace)
 	}
 	k.dhcp = false
+	c.note(k, from)
+}
+
+// note keeps the earliest change of an address.
+func (c *changes) note(k holderKey, from time.Time) {
 	if *c == nil {
 		*c = changes{}
 	}
@@ -290,6 +304,7 @@ const settled = 2*LongestSession + MaxSession
 func (s *Sessions) Forget(before time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forgetTranslations(before)
 	limit := before.Add(-settled)
 	tell := false
 	for k, marks := range s.marks {

@@ -204,6 +204,10 @@ func byNetwork(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, 
 	if t == nil && e.Lease != nil {
 		t, p = sp.network(e.Lease.Public, e.Time)
 	}
+	if t == nil && e.Inside.IsValid() {
+		t, p = sp.network(e.Inside, e.Time)
+		p += " behind a translation"
+	}
 	if t == nil {
 		return nil, "", ""
 	}

@@ -42,6 +42,12 @@ type Sessions struct {
 	sealed map[holderKey][]interval
 	shown  map[holderKey][]interval
 	ends   map[endKey][]interval // of sessions that unplaced tells of, the lowest address first
+
+	nat     map[tenant.ID]*translated
+	maxNAT  int             // MaxTranslations, save in tests
+	touched map[natKey]bool // outside addresses with fresh translations
+	asking  sync.Mutex      // guards asked: it is written to while others ask
+	asked   map[question]int64
 }
 
 // learned is a mark on its way to where it belongs.
@@ -70,21 +76,28 @@ type mark struct {
 type interval struct {
 	from, to time.Time
 	lease    ocsf.Lease
-	source   string // the session's id as its source gives it; empty where it gives none
-	ended    bool   // by its own end record
+	source   string    // the session's id as its source gives it; empty where it gives none
+	ended    bool      // by its own end record
+	until    time.Time // to which the last record of it says that it lasts; zero where none says so
 }
 
 // NewSessions returns an empty store.
 func NewSessions() *Sessions {
 	return &Sessions{marks: map[holderKey][]mark{}, logons: map[holderKey][]mark{}, unplaced: map[sourceKey][]mark{},
 		named: map[sourceKey]map[holderKey]bool{}, placed: map[sourceKey]map[holderKey][]mark{},
-		sealed: map[holderKey][]interval{}, shown: map[holderKey][]interval{}, ends: map[endKey][]interval{}}
+		sealed: map[holderKey][]interval{}, shown: map[holderKey][]interval{}, ends: map[endKey][]interval{},
+		nat: map[tenant.ID]*translated{}, maxNAT: MaxTranslations, touched: map[natKey]bool{}, asked: map[question]int64{}}
 }
 
-// Learn takes the lease of an event, if it has one. A lease with an id that is neither start nor end is one more
+// Learn takes the lease of an event and its translation, if it has one. A lease with an id that is neither start nor end is one more
 // record of the start if it has an address, and says who opened the session if it has none. Learn may be called by
 // several goroutines.
 func (s *Sessions) Learn(e *ocsf.Event) {
+	if e.NAT != nil {
+		s.mu.Lock()
+		s.learnTranslation(e.Tenant, e)
+		s.mu.Unlock()
+	}
 	if e.Lease == nil {
 		return
 	}
@@ -224,15 +237,34 @@ func (p *pairing) moment(marks []mark) {
 
 func (p *pairing) start(m mark) {
 	x := p.open()
-	if x != nil && x.tells(m.lease) && m.at.Sub(x.from) < sameStart {
+	if x != nil && x.tells(m.lease) && (m.at.Sub(x.from) < sameStart || p.renews(x, m)) {
 		merge(&x.lease, m.lease) // a second record of the same session
 		x.source = cmp.Or(x.source, m.lease.ID)
+		x.lasts(m)
 		return
 	}
 	if x != nil {
 		x.to = m.at
+		if !x.until.IsZero() && x.until.Before(m.at) && !p.key.dhcp {
+			x.to = x.until
+		}
 	}
 	p.list = append(p.list, interval{from: m.at, lease: identified(p.key, m), source: m.lease.ID})
+	p.list[len(p.list)-1].lasts(m)
+}
+
+// renews reports whether a record says again what one of the open session said for a time that is not over: the
+// next handshake of WireGuard, whose sessions have no other beginning or end.
+func (p *pairing) renews(x *interval, m mark) bool {
+	return !p.key.dhcp && m.lease.Lasts > 0 && !x.until.IsZero() && !m.at.After(x.until) && m.at.Sub(x.from) <= LongestSession &&
+		(x.lease.Public == m.lease.Public || !m.lease.Public.IsValid())
+}
+
+// lasts takes in for how long a record says that the session lasts.
+func (x *interval) lasts(m mark) {
+	if until := m.at.Add(min(m.lease.Lasts, LongestSession)); m.lease.Lasts > 0 && until.After(x.until) {
+		x.until = until
+	}
 }
 
 // ends reports whether an end record is that of the open session, and not the late one of the session before it.
@@ -250,10 +282,18 @@ func (p *pairing) bound() {
 		if x.ended || p.key.dhcp && !x.to.IsZero() {
 			longest = LongestSession
 		}
+		fallback := x.from.Add(MaxSession)
+		switch {
+		case x.until.IsZero():
+		case !p.key.dhcp:
+			longest, fallback = max(longest, x.until.Sub(x.from)), x.until
+		case x.until.After(fallback): // a renewal that goes past the sensor is no reason to believe a shorter one
+			fallback = x.until
+		}
 		if !x.to.IsZero() && x.to.Sub(x.from) <= longest {
 			continue
 		}
-		x.to, x.ended = x.from.Add(MaxSession), false
+		x.to, x.ended = fallback, false
 		if i+1 < len(p.list) && p.list[i+1].from.Before(x.to) {
 			x.to = p.list[i+1].from
 		}

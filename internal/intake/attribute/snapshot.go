@@ -21,6 +21,7 @@ type savedMark struct {
 	Name, Domain, UID  string
 	Device             string
 	Start, End         bool
+	Lasts              int64
 	Logon, Placed, New bool // Placed: it has an address; New: learned since the last Refresh
 }
 
@@ -50,7 +51,12 @@ func (s *Sessions) Snapshot() ([]byte, error) {
 		out = append(out, m)
 	}
 	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(out); err != nil {
+	enc := gob.NewEncoder(&b)
+	err := enc.Encode(out)
+	if err == nil {
+		err = enc.Encode(s.saveTranslations())
+	}
+	if err != nil {
 		return nil, fmt.Errorf("writing the sessions that tell who held an address: %w", err)
 	}
 	return b.Bytes(), nil
@@ -59,7 +65,13 @@ func (s *Sessions) Snapshot() ([]byte, error) {
 // Restore takes what Snapshot returned; the store must be new.
 func (s *Sessions) Restore(b []byte) error {
 	var in []savedMark
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&in); err != nil {
+	var nat savedTranslations
+	dec := gob.NewDecoder(bytes.NewReader(b))
+	err := dec.Decode(&in)
+	if err == nil {
+		err = dec.Decode(&nat)
+	}
+	if err != nil {
 		return fmt.Errorf("reading the sessions that tell who held an address: %w", err)
 	}
 	var fresh []learned
@@ -79,13 +91,16 @@ func (s *Sessions) Restore(b []byte) error {
 	s.sort()
 	s.sealAll()
 	s.fresh = fresh
+	if err := s.restoreTranslations(&nat); err != nil {
+		return fmt.Errorf("reading the translations that tell who was behind an address: %w", err)
+	}
 	return nil
 }
 
 func save(m learned) savedMark {
 	l := &m.lease
 	out := savedMark{Tenant: m.on.tenant, At: m.at.UnixNano(), Lasted: int64(m.lasted), ID: m.id, Kind: l.Kind, Source: l.ID, Addr: rawAddr(l.Addr), Public: rawAddr(l.Public),
-		Name: l.Holder.Name, Domain: l.Holder.Domain, UID: l.Holder.UID, Device: l.Device, Start: l.Start, End: l.End, Logon: m.logon, Placed: m.source.id == ""}
+		Name: l.Holder.Name, Domain: l.Holder.Domain, UID: l.Holder.UID, Device: l.Device, Start: l.Start, End: l.End, Lasts: int64(l.Lasts), Logon: m.logon, Placed: m.source.id == ""}
 	if !out.Placed {
 		out.Tenant = m.source.tenant
 	}
@@ -94,7 +109,7 @@ func save(m learned) savedMark {
 
 func (x *savedMark) learned() (m learned, err error) {
 	m.mark = mark{at: time.Unix(0, x.At).UTC(), id: x.ID, lasted: time.Duration(x.Lasted), lease: ocsf.Lease{Kind: x.Kind, ID: x.Source,
-		Holder: ocsf.User{Name: x.Name, Domain: x.Domain, UID: x.UID}, Device: x.Device, Start: x.Start, End: x.End}}
+		Holder: ocsf.User{Name: x.Name, Domain: x.Domain, UID: x.UID}, Device: x.Device, Start: x.Start, End: x.End, Lasts: time.Duration(x.Lasts)}}
 	if err := m.lease.Addr.UnmarshalBinary([]byte(x.Addr)); err != nil {
 		return m, err
 	}
