@@ -26,6 +26,7 @@ type pipeline struct {
 	sorter   *order.Sorter
 	unparsed *unparsed
 	input    campaign.Input
+	observe  func(*ocsf.Event) // told of each event once it is attributed; nil where nobody asks
 }
 
 func newPipeline(s *Setup) (*pipeline, error) {
@@ -142,6 +143,9 @@ func (p *pipeline) conclude(ctx context.Context) (*campaign.Result, error) {
 		}
 		p.input.To = e.Time
 		p.take(e)
+		if p.observe != nil {
+			p.observe(e)
+		}
 		return nil
 	})
 	if err != nil {

@@ -366,11 +366,27 @@ func (s Seed) String() string {
 // Behind returns the places of a tenant's that had a session to a target then: who may have stood behind a
 // translated address. Port 0 is any. The result is sorted by time, then place, at most MaxCandidates long.
 func (g *Graph) Behind(m *tenant.Model, id tenant.ID, target netip.Addr, port uint16, from, to time.Time) []TraceHop {
+	if !target.IsValid() {
+		return nil
+	}
+	return g.during(m, id, from, to, func(e *edge) bool {
+		return e.to.Addr == target.Unmap() && e.from.Tenant == id && (port == 0 || e.port == port)
+	})
+}
+
+// Used returns the sessions of a tenant's that ran under an account then, sorted and bounded as those of Behind.
+func (g *Graph) Used(m *tenant.Model, id tenant.ID, account string, from, to time.Time) []TraceHop {
+	return g.during(m, id, from, to, func(e *edge) bool {
+		return sameAccount(e.user, account) && (e.from.Tenant == id || slices.Contains(e.seen, id))
+	})
+}
+
+func (g *Graph) during(m *tenant.Model, id tenant.ID, from, to time.Time, want func(*edge) bool) []TraceHop {
 	ix := g.traceIndex(m)
 	a, b := ix.common(id, from), ix.common(id, to)
 	var list []*edge
 	ix.each(func(e *edge) {
-		if e.to.Addr == target.Unmap() && target.IsValid() && e.from.Tenant == id && (port == 0 || e.port == port) && !e.told && Overlaps(e.start, e.end, a, b, e.slack()) {
+		if !e.told && want(e) && Overlaps(e.start, e.end, a, b, e.slack()) {
 			list = append(list, e)
 		}
 	})

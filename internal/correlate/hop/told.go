@@ -20,7 +20,8 @@ type Told struct {
 	Kind       string
 	Port       uint16
 	User       string
-	File       string // the answer's file
+	File       string  // the answer's file
+	Share      float64 // how sure who answered is, 0 to 1
 }
 
 // Learn adds a told hop, so that later traces go on from there. It is no part of a snapshot: whoever traces gives the
@@ -44,5 +45,5 @@ func (ix *traceIndex) answered(t *Told) *edge {
 		from = ix.host(p.Tenant, from.Host)
 	}
 	return &edge{from: from, to: t.To, start: ix.common(t.Tenant, t.Start), end: ix.common(t.Tenant, t.End), port: t.Port, kind: t.Kind,
-		user: t.User, told: true, by: t.By, file: t.File, record: 1}
+		user: t.User, told: true, share: t.Share, by: t.By, file: t.File, record: 1}
 }

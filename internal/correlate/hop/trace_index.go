@@ -21,7 +21,8 @@ type edge struct {
 	user       string
 	seen       []tenant.ID // sorted
 	key        ocsf.JoinKey
-	told       bool // another organisation's answer
+	told       bool    // another organisation's answer
+	share      float64 // and how sure it is
 	by         string
 	file       string
 	record     int64

@@ -51,7 +51,7 @@ func (ix *traceIndex) weigh(e *edge, s step) (w weights) {
 		w.lease = 100
 	}
 	if e.told {
-		w.told = 50
+		w.told = 50 + math.Log2(max(e.share, 0.01))
 	}
 	if !e.end.Before(s.when) {
 		w.open = 20

@@ -19,11 +19,11 @@ import (
 
 // Bounds of the ledger.
 const (
-	MaxAnswers   = 20        // that one peer gets within RateWindow
+	MaxAnswers   = 20 // that one peer gets within RateWindow
 	RateWindow   = time.Hour
-	MaxNonces    = 10_000    // remembered of all peers; beyond, requests are refused until older ones have expired
-	maxAnswered  = 8 << 20   // bytes of the file of nonces
-	maxEntry     = 16 << 10  // bytes of one audit line
+	MaxNonces    = 10_000   // remembered of all peers; beyond, requests are refused until older ones have expired
+	maxAnswered  = 8 << 20  // bytes of the file of nonces
+	maxEntry     = 16 << 10 // bytes of one audit line
 	answeredName = "answered.json"
 	auditName    = "audit.jsonl"
 )
