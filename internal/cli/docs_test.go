@@ -84,7 +84,7 @@ func reference(root *cobra.Command) []byte {
 	fmt.Fprintf(&b, "Data goes to standard output and words to standard error, so that output can be piped. Colour is used on a terminal only, and not where `NO_COLOR` is set. `breakwater completion SHELL` writes completions for bash, zsh, fish and PowerShell.\n\n")
 	fmt.Fprintf(&b, "| exit code | meaning |\n| ---: | --- |\n| %d | done |\n| %d | an error; its reason is on standard error |\n| %d | the command was not understood |\n| %d | done, and there are findings at or above `--fail-on` |\n", exitDone, exitError, exitUsage, exitFindings)
 	each(root, func(c *cobra.Command) {
-		if !c.HasSubCommands() {
+		if !c.HasSubCommands() || c.Example != "" && c.HasParent() { // trace does something itself, and has verbs
 			section(&b, c)
 		}
 	})
