@@ -40,6 +40,7 @@ type checkpointHead struct {
 	From, To time.Time
 	Taken    time.Time // latest event time that was taken
 	Clock    map[tenant.ID]time.Time
+	Leads    map[string]bool
 	Debt     debt
 }
 
@@ -52,7 +53,7 @@ const engineSection = "engine/"
 // snapshot encodes the core. It costs time in proportion to the state, and changes nothing.
 func (c *core) snapshot(now time.Time) (*checkpoint, error) {
 	k := &checkpoint{head: checkpointHead{Seq: c.seq, Written: now.UTC(), Snapshot: c.setup.Model.Version, Records: c.records, Events: c.events,
-		Repeats: c.repeats, From: c.from, To: c.to, Taken: c.taken(), Clock: maps.Clone(c.clock), Debt: c.debt}, sections: map[string][]byte{}}
+		Repeats: c.repeats, From: c.from, To: c.to, Taken: c.taken(), Clock: maps.Clone(c.clock), Leads: maps.Clone(c.leads), Debt: c.debt}, sections: map[string][]byte{}}
 	states, err := c.engine.Snapshot()
 	if err != nil {
 		return nil, err
@@ -86,6 +87,10 @@ func (c *core) restore(k *checkpoint) error {
 	c.seq, c.records, c.events, c.repeats, c.from, c.to, c.debt = h.Seq, h.Records, h.Events, h.Repeats, h.From, h.To, h.Debt
 	if c.clock = maps.Clone(h.Clock); c.clock == nil {
 		c.clock = map[tenant.ID]time.Time{}
+	}
+	c.leads = map[string]bool{}
+	for sensor, lead := range h.Leads {
+		c.lead(sensor, lead)
 	}
 	states := map[string][]byte{}
 	for name, b := range k.sections {

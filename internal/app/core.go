@@ -34,6 +34,8 @@ type core struct {
 	repeats  int64
 	from, to time.Time               // event times, for the answer's head
 	clock    map[tenant.ID]time.Time // latest event time taken, of clocks that can be right
+	leads    map[string]bool         // by sensor, whether its last event was ahead of our own clock
+	leading  int                     // how many were
 	active   map[lookup]time.Time    // last event of an address whose holder was asked for
 	debt     debt
 	failed   func(*ocsf.Event, any) // told of a bug that an event has shown
@@ -51,6 +53,9 @@ const maxActive = 100_000
 
 // skew is how far ahead of our own clock an event may be and still move its tenant's.
 const skew = 2 * time.Minute
+
+// maxLeads bounds the sensors whose clocks are compared with ours.
+const maxLeads = 10_000
 
 // debt is how far the order in which events were taken strayed from event time.
 type debt struct {
@@ -71,7 +76,7 @@ func newCore(s *Setup, key [16]byte) (*core, error) {
 		return nil, err
 	}
 	return &core{stages: st, coverage: coverage.NewTable(coverage.Options{Window: s.late}), seen: order.NewSeen(key, 0),
-		clock: map[tenant.ID]time.Time{}, active: map[lookup]time.Time{}, failed: s.failed}, nil
+		clock: map[tenant.ID]time.Time{}, leads: map[string]bool{}, active: map[lookup]time.Time{}, failed: s.failed}, nil
 }
 
 // accept takes a delivery at a moment of the pipeline's monotonic clock.
@@ -136,7 +141,7 @@ func (c *core) takeNow(e *ocsf.Event) {
 	if e.Src.IP.IsValid() {
 		c.remember(e)
 	}
-	if !e.Seen.IsZero() && e.Time.After(e.Seen.Add(skew)) {
+	if c.impossiblyEarly(e) {
 		c.attributor.Attribute(e)
 		c.telemetry.Add(e)
 		c.graph.Add(e)
@@ -150,6 +155,31 @@ func (c *core) takeNow(e *ocsf.Event) {
 		c.clock[e.Tenant] = e.Time
 	}
 	c.take(e)
+}
+
+// impossiblyEarly reports whether an event's time is ahead of ours while others' are not: its sensor's clock is wrong.
+// Where most sensors are ahead, it is our own clock that is.
+func (c *core) impossiblyEarly(e *ocsf.Event) bool {
+	if e.Seen.IsZero() {
+		return false
+	}
+	ahead := e.Time.After(e.Seen.Add(skew))
+	c.lead(e.Sensor, ahead)
+	return ahead && (c.leading < 2 || 2*c.leading <= len(c.leads))
+}
+
+func (c *core) lead(sensor string, ahead bool) {
+	was, known := c.leads[sensor]
+	if !known && len(c.leads) >= maxLeads {
+		return
+	}
+	c.leads[sensor] = ahead
+	switch {
+	case ahead && !was:
+		c.leading++
+	case was && !ahead:
+		c.leading--
+	}
 }
 
 func (c *core) guardedLate(e *ocsf.Event) {

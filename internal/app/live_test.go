@@ -97,6 +97,11 @@ func TestLiveIsScan(t *testing.T) {
 			want := essence(scanned)
 			for name, order := range map[string]func([]Fed){
 				"in order": func([]Fed) {},
+				"our clock stepped back by an hour": func(list []Fed) {
+					for i := range list {
+						list[i].Frame.Received = list[i].At.Add(-time.Hour)
+					}
+				},
 				"our clock stepped on by a day": func(list []Fed) {
 					for i := range list {
 						list[i].Frame.Received = list[i].At.Add(24 * time.Hour)
