@@ -19,9 +19,10 @@ import (
 
 // intakes are the senders other than HTTP.
 type intakes struct {
-	syslog []*syslog.Listener
-	cancel context.CancelFunc
-	group  sync.WaitGroup
+	syslog     []*syslog.Listener
+	collectors []*collector
+	cancel     context.CancelFunc
+	group      sync.WaitGroup
 }
 
 // startIntakes starts what the configuration declares.
@@ -34,6 +35,14 @@ func (w *watch) startIntakes(ctx context.Context) (*intakes, error) {
 			return in, err
 		}
 		in.syslog = append(in.syslog, l)
+	}
+	for i := range w.settings.NetFlow {
+		c, err := w.collect(&w.settings.NetFlow[i])
+		if err != nil {
+			return in, err
+		}
+		in.collectors = append(in.collectors, c)
+		in.group.Go(func() { c.keepTemplates(ctx) })
 	}
 	if len(w.settings.Tail) > 0 {
 		t, err := w.tailer()
@@ -68,6 +77,9 @@ func (in *intakes) stop(ctx context.Context) {
 	for _, l := range in.syslog {
 		in.group.Go(func() { _ = l.Close(ctx) }) // it tells what it dropped in its counters
 	}
+	for _, c := range in.collectors {
+		in.group.Go(func() { c.close(ctx) })
+	}
 	in.group.Wait()
 }
 
@@ -91,47 +103,60 @@ func bound(b *config.Binding, authenticated bool) listen.Binding {
 	return listen.Binding{Sensor: b.Sensor, Tenant: b.Tenant, Layer: b.Layer, Authenticated: authenticated}
 }
 
+// sourceBindings binds senders by their addresses; the longest prefix decides.
+type sourceBindings []sourceBinding
+
+type sourceBinding struct {
+	prefix  netip.Prefix
+	binding listen.Binding
+}
+
+func (s *sourceBindings) add(b *config.Binding) error {
+	p, err := netip.ParsePrefix(b.Source)
+	if err != nil {
+		a, err := netip.ParseAddr(b.Source)
+		if err != nil {
+			return fmt.Errorf("its source %q: %w", b.Source, err)
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	*s = append(*s, sourceBinding{p.Masked(), bound(b, false)})
+	return nil
+}
+
+func (s sourceBindings) find(from netip.AddrPort) (*listen.Binding, bool) {
+	var best *sourceBinding
+	for i := range s {
+		if x := &s[i]; x.prefix.Contains(from.Addr().Unmap().WithZone("")) && (best == nil || x.prefix.Bits() > best.prefix.Bits()) {
+			best = x
+		}
+	}
+	if best == nil {
+		return nil, false
+	}
+	b := best.binding
+	return &b, true
+}
+
 func (w *watch) listenSyslog(s *config.Syslog) (*syslog.Listener, error) {
 	c := syslog.Config{Name: s.Transport + " " + s.Address, Network: s.Transport, Address: s.Address, MaxMessage: int(s.MaxMessage),
 		MaxConnections: w.settings.Limits.Connections, Log: w.log}
 	certificates := syslog.Certificates{Fingerprints: map[string]listen.Binding{}, Names: map[string]listen.Binding{}}
-	type source struct {
-		prefix  netip.Prefix
-		binding listen.Binding
-	}
-	var sources []source
+	var sources sourceBindings
 	for i := range s.Bindings {
 		b := &s.Bindings[i]
 		switch {
 		case b.Source != "":
-			p, err := netip.ParsePrefix(b.Source)
-			if err != nil {
-				a, err := netip.ParseAddr(b.Source)
-				if err != nil {
-					return nil, fmt.Errorf("the source %q of a syslog binding: %w", b.Source, err)
-				}
-				p = netip.PrefixFrom(a, a.BitLen())
+			if err := sources.add(b); err != nil {
+				return nil, fmt.Errorf("a syslog binding: %w", err)
 			}
-			sources = append(sources, source{p.Masked(), bound(b, false)})
 		case len(b.Certificate) == 64 && strings.Trim(b.Certificate, "0123456789abcdef") == "":
 			certificates.Fingerprints[b.Certificate] = bound(b, true)
 		default:
 			certificates.Names[strings.ToLower(b.Certificate)] = bound(b, true)
 		}
 	}
-	c.BySource = func(from netip.AddrPort) (*listen.Binding, bool) {
-		var best *source
-		for i := range sources {
-			if x := &sources[i]; x.prefix.Contains(from.Addr().Unmap().WithZone("")) && (best == nil || x.prefix.Bits() > best.prefix.Bits()) {
-				best = x
-			}
-		}
-		if best == nil {
-			return nil, false
-		}
-		b := best.binding
-		return &b, true
-	}
+	c.BySource = sources.find
 	if s.Transport == config.TransportTLS {
 		t, err := w.syslogTLS()
 		if err != nil {

@@ -88,6 +88,9 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 			m.write("syslog_messages_total", "counter", "syslog messages, and senders that were turned away", c.n, "listener", l.Addr().String(), "what", c.what)
 		}
 	}
+	for _, c := range w.intakes.collectors {
+		c.expose(m)
+	}
 	if a, _ := w.board.read(); a != nil {
 		for _, row := range a.Coverage {
 			of := []string{"tenant", string(row.Tenant), "layer", string(row.Layer), "sensor", row.Sensor}

@@ -13,6 +13,7 @@ type Serve struct {
 	Listen  string // host:port of the page, the API and HTTP intake
 	TLS     *TLS   // nil: plain HTTP, which is for loopback alone
 	Syslog  []Syslog
+	NetFlow []NetFlow
 	Tail    []Tail
 	Drop    string // folder whose files are taken in, bound by the sensors' path patterns; empty: none
 	Reorder Reorder
@@ -40,6 +41,13 @@ type Syslog struct {
 	Address    string // host:port
 	Bindings   []Binding
 	MaxMessage int64 // bytes
+}
+
+// NetFlow is one collector of flow exports over UDP: NetFlow v5 and v9, IPFIX and sFlow, told apart by content. An
+// exporter that no binding covers is refused, and counted.
+type NetFlow struct {
+	Address  string // host:port of UDP
+	Bindings []Binding
 }
 
 // Binding says whose telemetry a sender brings: by the address it comes from or the certificate it shows.

@@ -21,7 +21,7 @@ func (d *declared) serve(r *reader, root *object) *Serve {
 	if !root.has("serve") {
 		return nil
 	}
-	o, ok := r.object(root.fields["serve"], "serve", "listen", "tls", "syslog", "tail", "drop", "reorder", "limits", "notify", "alert")
+	o, ok := r.object(root.fields["serve"], "serve", "listen", "tls", "syslog", "netflow", "tail", "drop", "reorder", "limits", "notify", "alert")
 	if !ok {
 		return nil
 	}
@@ -30,6 +30,9 @@ func (d *declared) serve(r *reader, root *object) *Serve {
 	s.Listen = o.listen(s.Listen, s.TLS != nil)
 	for _, l := range r.objects(o, "syslog", "udp", "tcp", "tls", "bindings", "max_message") {
 		s.Syslog = append(s.Syslog, d.syslog(l, s.TLS))
+	}
+	for _, l := range r.objects(o, "netflow", "udp", "bindings") {
+		s.NetFlow = append(s.NetFlow, d.netflow(l))
 	}
 	for _, t := range r.objects(o, "tail", "paths", "sensor", "tenant", "layer") {
 		s.Tail = append(s.Tail, d.tail(t))
@@ -148,14 +151,32 @@ func (d *declared) syslog(o *object, tls *TLS) Syslog {
 		o.fail("tls", "needs a certificate, and serve.tls is not set", "set serve.tls: {cert, key}")
 	}
 	o.size("max_message", &s.MaxMessage, 480, 1<<20)
+	s.Bindings = d.bindings(o, s.Transport, tls)
+	return s
+}
+
+// netflow reads a collector of flow exports; UDP is all that exporters speak.
+func (d *declared) netflow(o *object) NetFlow {
+	n := NetFlow{}
+	it := o.need("udp", "write the host:port to listen on, such as 192.0.2.10:2055")
+	if it.text != "" {
+		it.hostPort()
+	}
+	n.Address = it.text
+	n.Bindings = d.bindings(o, TransportUDP, nil)
+	return n
+}
+
+// bindings reads whose telemetry the senders of a listener bring.
+func (d *declared) bindings(o *object, transport string, tls *TLS) (out []Binding) {
 	list := o.r.objects(o, "bindings", "source", "certificate", "sensor", "tenant", "layer")
 	if len(list) == 0 && len(o.list("bindings")) == 0 {
 		o.fail("bindings", "none is given, so that every sender is refused", "bind a source prefix or a certificate to a sensor")
 	}
 	for _, b := range list {
-		s.Bindings = append(s.Bindings, d.binding(b, s.Transport, tls))
+		out = append(out, d.binding(b, transport, tls))
 	}
-	return s
+	return out
 }
 
 func (d *declared) binding(o *object, transport string, tls *TLS) Binding {
@@ -408,19 +429,24 @@ func (o *object) severity(key string) ocsf.Severity {
 // checkListeners reports two listeners on one address.
 func (d *declared) checkListeners(o *object, s *Serve) {
 	taken := map[string]bool{"tcp " + s.Listen: true}
+	take := func(list string, i int, key, network, address string) {
+		if taken[network+" "+address] && address != "" {
+			line := o.line
+			if n := o.list(list); i < len(n) {
+				line = n[i].Line
+			}
+			o.r.fail(line, fmt.Sprintf("serve.%s[%d].%s", list, i, key), fmt.Sprintf("%s is listened on already", printable(address)), "choose another port")
+		}
+		taken[network+" "+address] = true
+	}
 	for i, l := range s.Syslog {
 		network := TransportTCP
 		if l.Transport == TransportUDP {
 			network = TransportUDP
 		}
-		key := network + " " + l.Address
-		if taken[key] && l.Address != "" {
-			line := o.line
-			if n := o.list("syslog"); i < len(n) {
-				line = n[i].Line
-			}
-			o.r.fail(line, fmt.Sprintf("serve.syslog[%d].%s", i, l.Transport), fmt.Sprintf("%s is listened on already", printable(l.Address)), "choose another port")
-		}
-		taken[key] = true
+		take("syslog", i, l.Transport, network, l.Address)
+	}
+	for i, l := range s.NetFlow {
+		take("netflow", i, TransportUDP, TransportUDP, l.Address)
 	}
 }

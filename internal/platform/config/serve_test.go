@@ -28,6 +28,11 @@ serve:
       bindings:
         - {certificate: "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99", sensor: nord-srv, tenant: nord, layer: endpoint}
         - {certificate: relay.nord.example, sensor: "rmm/*.json"}
+  netflow:
+    - udp: "192.0.2.1:2055"
+      bindings:
+        - {source: 198.51.100.0/28, sensor: nord-edge, tenant: nord, layer: network}
+        - {source: 192.0.2.7, sensor: acme-fw}
   tail:
     - {paths: [/var/log/fw/*.log, logs/x.log], sensor: acme-fw, tenant: acme}
   drop: {folder: incoming}
@@ -58,7 +63,11 @@ func TestServe_takesEveryKey(t *testing.T) {
 				{Certificate: "relay.nord.example", Sensor: "rmm/*.json", Layer: tenant.LayerAccess},
 			}},
 		},
-		Tail:    []Tail{{Paths: []string{"/var/log/fw/*.log", at("logs/x.log")}, Sensor: "acme-fw", Tenant: "acme", Layer: tenant.LayerNetwork}},
+		Tail: []Tail{{Paths: []string{"/var/log/fw/*.log", at("logs/x.log")}, Sensor: "acme-fw", Tenant: "acme", Layer: tenant.LayerNetwork}},
+		NetFlow: []NetFlow{{Address: "192.0.2.1:2055", Bindings: []Binding{
+			{Source: "198.51.100.0/28", Sensor: "nord-edge", Tenant: "nord", Layer: tenant.LayerNetwork},
+			{Source: "192.0.2.7/32", Sensor: "acme-fw", Tenant: "acme", Layer: tenant.LayerNetwork},
+		}}},
 		Drop:    at("incoming"),
 		Reorder: Reorder{Settle: 500 * time.Millisecond, Window: 3 * time.Minute},
 		Limits: Limits{BusBytes: 5 << 30, MinFree: 512 << 20, Memory: 2 << 30, RequestBytes: 1_500_000,
@@ -117,6 +126,12 @@ func TestServe_errorsNameLineFieldAndRemedy(t *testing.T) {
 		{"two transports", serve(`syslog: [{udp: "127.0.0.1:1", tcp: "127.0.0.1:1", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), "serve.syslog[0]: 2 transports are given"},
 		{"TLS without a certificate", serve(`syslog: [{tls: "127.0.0.1:1", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), "needs a certificate, and serve.tls is not set"},
 		{"a listener without bindings", serve(`syslog: [{udp: "127.0.0.1:1"}]`), "serve.syslog[0].bindings: none is given"},
+		{"a collector without address", serve(`netflow: [{bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), "serve.netflow[0].udp: missing"},
+		{"a collector without port", serve(`netflow: [{udp: "127.0.0.1", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), `"127.0.0.1" is no host:port`},
+		{"a collector over TCP", serve(`netflow: [{udp: "127.0.0.1:2055", tcp: "127.0.0.1:2055", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), "serve.netflow[0].tcp: unknown key"},
+		{"a collector without bindings", serve(`netflow: [{udp: "127.0.0.1:2055"}]`), "serve.netflow[0].bindings: none is given"},
+		{"an exporter with a certificate", serve(`netflow: [{udp: "127.0.0.1:2055", bindings: [{certificate: a.example, sensor: fw}]}]`), "no certificate is shown over udp"},
+		{"a collector on a syslog port", serve(`{syslog: [{udp: "127.0.0.1:514", bindings: [{source: 10.0.0.0/8, sensor: fw}]}], netflow: [{udp: "127.0.0.1:514", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]}`), "serve.netflow[0].udp: 127.0.0.1:514 is listened on already"},
 		{"two listeners on one port", serve(`{listen: "127.0.0.1:99", syslog: [{tcp: "127.0.0.1:99", bindings: [{source: 10.0.0.0/8, sensor: fw}]}]}`), "serve.syslog[0].tcp: 127.0.0.1:99 is listened on already"},
 		{"message without bounds", serve(`syslog: [{udp: "127.0.0.1:1", max_message: 2GiB, bindings: [{source: 10.0.0.0/8, sensor: fw}]}]`), "2GiB is out of bounds; write 480 to 1MiB"},
 		{"a binding by nothing", syslog("sensor: fw"), "bindings[0]: needs either source or certificate"},

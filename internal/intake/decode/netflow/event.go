@@ -52,9 +52,32 @@ func fill(o *decode.JSON, e *ocsf.Event) error {
 			return fmt.Errorf("field %s: a negative count", n.name)
 		}
 	}
+	if err := translation(o, e); err != nil {
+		return err
+	}
 	f.outcome(e.Flow)
 	e.Flow.Proto = protocol(f.proto)
 	e.Activity, e.Status = decode.FlowOutcome(e.Flow.State)
+	return nil
+}
+
+// translation tells that the source was shown as another (source NAT): who was behind an address is known by it.
+func translation(o *decode.JSON, e *ocsf.Event) error {
+	if !o.Has("post_src") && !o.Has("post_sport") {
+		return nil
+	}
+	outside := e.Src
+	if o.Has("post_src") {
+		x, err := endpoint(o, "post_src", "post_sport")
+		if err != nil {
+			return err
+		}
+		outside.IP = x.IP
+	}
+	if n := o.Int("post_sport"); n > 0 && n < 1<<16 {
+		outside.Port = uint16(n)
+	}
+	e.NAT = &ocsf.Translation{Proto: protocol(uint8(o.Int("proto"))), Inside: e.Src, Outside: outside, Start: true, End: true, Lasted: e.Flow.Duration}
 	return nil
 }
 
