@@ -1,6 +1,7 @@
 // Package firewall decodes what firewalls log as lines: CEF, LEEF 1 and 2, FortiGate's key=value, Palo Alto's CSV
-// (TRAFFIC, THREAT, GLOBALPROTECT) and the LOG lines of Linux netfilter (iptables, nftables, ufw). Cisco ASA is
-// package vpn's. Lines come alone, or as the message of a syslog line or an envelope; a frame may hold a single one.
+// (TRAFFIC, THREAT, GLOBALPROTECT), the LOG lines of Linux netfilter (iptables, nftables, ufw) and the events of its
+// connection tracking. Cisco ASA is package vpn's. Lines come alone, or as the message of a syslog line or an
+// envelope; a frame may hold a single one.
 //
 // Out come network events whose Flow says what the firewall knows:
 //
@@ -10,8 +11,8 @@
 //     UDP has the state SHR and ICMP the field icmp_type "unknown", neither of which a detector takes for a failure.
 //
 // A record that is written when a session ends has the time of its beginning (the end less the duration), as Zeek's
-// have; the record's own time stays in Fields. Translated addresses stay in Fields: several share one at a time, so a
-// traffic record makes nobody its holder. Tunnels of FortiGate and GlobalProtect carry a Lease as package vpn's do.
+// have; the record's own time stays in Fields. Where the source was translated, Event.NAT says to which address and
+// port; several share one address at a time, so a traffic record makes nobody the holder of all of it. Tunnels of FortiGate and GlobalProtect carry a Lease as package vpn's do.
 //
 // The source's fields keep their names, those of Palo Alto are the variable names of its "Syslog Field Descriptions".
 // Times without a zone are UTC; a date without a year takes that of the line's arrival, and is refused where nobody
@@ -48,6 +49,7 @@ func Streams() []decode.Stream {
 		stream("leef", isLEEF, leefLine),
 		stream("fortigate", isFortiGate, fortiGateLine),
 		stream("paloalto", isPaloAlto, paloAltoLine),
+		stream("conntrack", isConntrack, conntrackLine),
 		stream("netfilter", isNetfilter, netfilterLine),
 	}
 }

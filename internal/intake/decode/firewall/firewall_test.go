@@ -45,6 +45,9 @@ func tell(e *ocsf.Event) string {
 	if l := e.Lease; l != nil {
 		s += fmt.Sprintf(" lease=%s %v-%v %s %s from %s by %s", l.Kind, l.Start, l.End, l.ID, l.Addr, l.Public, l.Holder)
 	}
+	if x := e.NAT; x != nil {
+		s += fmt.Sprintf(" nat=%s %v-%v %s>%s %s", x.Proto, x.Start, x.End, x.Inside, x.Outside, x.Lasted)
+	}
 	return s
 }
 

@@ -195,6 +195,9 @@ func fortiGateTraffic(e *ocsf.Event, x pairs, r *reader) {
 	if v != refused && action != "start" {
 		e.Time = e.Time.Add(-lasted)
 	}
+	if x.get("trandisp") != "dnat" { // transip is the source's, tranip the destination's
+		translate(e, x.get("proto"), v, action == "start", lasted, r.addr("transip", x.get("transip")), r.port("transport", x.get("transport")))
+	}
 }
 
 // fortiGateEvent reads tunnels and logons; every other event is kept with its fields.

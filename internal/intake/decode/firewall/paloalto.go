@@ -137,6 +137,7 @@ func paloAltoTraffic(c clock, e *ocsf.Event, x pairs, r *reader) {
 		e.Status = ocsf.StatusFailure
 	}
 	e.Flow.Service = strings.ToLower(x.get("app"))
+	translate(e, x.get("proto"), v, x.get("subtype") == "start", lasted, r.addr("natsrc", x.get("natsrc")), r.port("natsport", x.get("natsport")))
 }
 
 // paloAltoTunnel reads what the export as a table with a header holds too (package vpn); its sessions have the same ids.
