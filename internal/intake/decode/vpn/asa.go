@@ -139,6 +139,9 @@ func (l *asaLine) meaning(e *ocsf.Event, p asaFacts) {
 		auth(ocsf.StatusFailure)
 	case "722051", "713228":
 		opened(e, p.lease())
+	case "746012", "746013":
+		e.User = mappedUser(l.text)
+		mapping(e, l.text, id == "746012")
 	case "716001": // clientless, or before the client has its address: nobody holds one by it
 		e.Activity, e.Status = "open", ocsf.StatusSuccess
 	case "716002":
@@ -154,6 +157,33 @@ func (l *asaLine) meaning(e *ocsf.Event, p asaFacts) {
 		if !strings.HasPrefix(id, "722") && !strings.HasPrefix(id, "716") && !strings.HasPrefix(id, "113") && !strings.HasPrefix(id, "713") {
 			e.Class = ocsf.ClassBase
 		}
+	}
+}
+
+// userMapping is "Add IP-User mapping 10.1.1.1 - LOCAL\user1 Succeeded - VPN user".
+var userMapping = regexp.MustCompile(`IP-User mapping (\S+) - (\S+) (Succeeded|Failed)(?: - (.{0,120}))?`)
+
+func mappedUser(text string) (u ocsf.User) {
+	if m := userMapping.FindStringSubmatch(text); m != nil {
+		u = account(m[2])
+	}
+	return u
+}
+
+// mapping reads whom the identity firewall knows by an address. Of those that come by VPN it is the session's holder;
+// others it learned from a directory, and such a mapping begins and ends when the directory says so.
+func mapping(e *ocsf.Event, text string, begins bool) {
+	m := userMapping.FindStringSubmatch(text)
+	if m == nil || m[3] != "Succeeded" || !strings.Contains(strings.ToLower(m[4]), "vpn") {
+		return
+	}
+	l := &ocsf.Lease{Kind: "vpn", Addr: addr(m[1]), Holder: e.User}
+	switch {
+	case !l.Addr.IsValid() || l.Holder.Name == "":
+	case begins:
+		opened(e, l)
+	default:
+		closed(e, l)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // Messages").
 func isConnection(id string) bool {
 	switch id {
-	case "302013", "302014", "302015", "302016", "302020", "302021", "305009", "305010",
+	case "302013", "302014", "302015", "302016", "302020", "302021", "305009", "305010", "305011", "305012",
 		"106001", "106006", "106007", "106010", "106014", "106015", "106021", "106023", "106100":
 		return true
 	}
@@ -30,6 +30,7 @@ var (
 	icmpKind    = regexp.MustCompile(`\(type (\d+), code \d+\)| type (\d+) code \d+`)
 	tornAfter   = regexp.MustCompile(` duration (\d{1,6}):(\d{1,2}):(\d{1,2}) bytes (\d{1,18}) ?(.{0,80})`)
 	translation = regexp.MustCompile(`^(Built|Teardown) (static|dynamic) translation from (\S+?)(?:\(.*?\))? to (\S+)`)
+	portMapping = regexp.MustCompile(`^(Built|Teardown) (static|dynamic) (TCP|UDP|ICMP) translation from (\S+?)(?:\([^)]{0,120}\))? to (\S+?)(?:\([^)]{0,120}\))?(?: duration (\d{1,6}):(\d{1,2}):(\d{1,2}))?$`)
 )
 
 // connection reads the records of connections and packets. One that only begins has no Flow: nothing was counted yet.
@@ -45,6 +46,8 @@ func connection(e *ocsf.Event, id, text string) {
 		icmpConnection(e, text)
 	case "305009", "305010":
 		translated(e, text)
+	case "305011", "305012":
+		portTranslated(e, text)
 	case "106100":
 		listed(e, text)
 	default:
@@ -99,7 +102,9 @@ func tcpOrUDP(e *ocsf.Event, text string) {
 		if m[2] == "outbound" { // the first is the outer side, which is called
 			e.Src, e.Dst = e.Dst, e.Src
 			e.Fields[len(e.Fields)-1].Name, e.Fields[len(e.Fields)-2].Name = swapMapped(e.Fields[len(e.Fields)-1].Name), swapMapped(e.Fields[len(e.Fields)-2].Name)
+			m[6] = m[8]
 		}
+		mapped(e, m[3], endpoint(m[6]), true, false, 0)
 		return
 	}
 	if e.Src.Port < e.Dst.Port && e.Src.Port < 32768 && e.Dst.Port >= 1024 { // the end does not say who called
@@ -115,8 +120,7 @@ func tcpOrUDP(e *ocsf.Event, text string) {
 		}
 		return
 	}
-	n := func(i int) time.Duration { v, _ := strconv.Atoi(t[i]); return time.Duration(v) }
-	f.Duration = n(1)*time.Hour + n(2)*time.Minute + n(3)*time.Second
+	f.Duration = clockSpan(t[1], t[2], t[3])
 	f.OrigBytes, _ = strconv.ParseInt(t[4], 10, 64)
 	field(e, "reason", t[5])
 	field(e, "logged", e.Time.Format(time.RFC3339Nano))
@@ -171,8 +175,7 @@ func icmpConnection(e *ocsf.Event, text string) {
 	}
 }
 
-// translated reads translations of a whole address, one to one: who held the outer address, and until when. Those of
-// single ports are shared and make nobody the holder.
+// translated reads translations of a whole address, one to one: who held the outer address, and until when.
 func translated(e *ocsf.Event, text string) {
 	m := translation.FindStringSubmatch(text)
 	if m == nil {
@@ -189,6 +192,55 @@ func translated(e *ocsf.Event, text string) {
 	if e.Lease = l; l.End {
 		e.Activity = "close"
 	}
+}
+
+// portTranslated reads translations of single ports. The end tells the whole of one: the event's time is that of the
+// beginning then, as with connections.
+func portTranslated(e *ocsf.Event, text string) {
+	m := portMapping.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil {
+		return
+	}
+	e.Src, e.Status = endpoint(m[4]), ocsf.StatusSuccess
+	to := m[5]
+	if i, j := strings.IndexByte(to, '('), strings.Index(to, "):"); i > 0 && j > i { // interface(access list):address
+		to = to[:i] + to[j+1:]
+	}
+	outside := endpoint(to)
+	field(e, "translation", m[2])
+	field(e, "mapped.src", to)
+	ends := m[1] == "Teardown"
+	var lasted time.Duration
+	if ends {
+		e.Activity = "close"
+		lasted = clockSpan(m[6], m[7], m[8])
+	}
+	if m[6] != "" && ends {
+		field(e, "logged", e.Time.Format(time.RFC3339Nano))
+		e.Time = e.Time.Add(-lasted)
+	}
+	mapped(e, m[3], outside, !ends || m[6] != "", ends, lasted)
+	if m[3] == "ICMP" {
+		e.Src.Port = 0 // an identifier
+	}
+}
+
+// mapped says as which outside address and port the firewall shows the event's source.
+func mapped(e *ocsf.Event, proto string, outside ocsf.Endpoint, begins, ends bool, lasted time.Duration) {
+	if !e.Src.IP.IsValid() || !outside.IP.IsValid() || outside.IP == e.Src.IP {
+		return
+	}
+	in := e.Src
+	if proto == "ICMP" {
+		in.Port, outside.Port = 0, 0
+	}
+	e.NAT = &ocsf.Translation{Proto: strings.ToLower(proto), Inside: in, Outside: outside, Start: begins, End: ends, Lasted: lasted}
+}
+
+// clockSpan reads hours, minutes and seconds.
+func clockSpan(h, m, s string) time.Duration {
+	n := func(v string) time.Duration { i, _ := strconv.Atoi(v); return time.Duration(i) }
+	return n(h)*time.Hour + n(m)*time.Minute + n(s)*time.Second
 }
 
 // listed reads what an access list counted. "permitted" says nothing of an answer.

@@ -15,7 +15,31 @@ func TestASAConnections(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a beginning has no flow": {
 			"%ASA-6-302013: Built outbound TCP connection 88 for outside:198.51.100.7/443 (198.51.100.7/443) to inside:10.1.1.5/51000 (203.0.113.1/40000)",
-			"open success 10.1.1.5:51000 198.51.100.7:443 -"},
+			"open success 10.1.1.5:51000 198.51.100.7:443 - tcp 10.1.1.5:51000>203.0.113.1:40000 true-false 0s"},
+		"the caller's address is translated inwards": {
+			"%ASA-6-302013: Built inbound TCP connection 89 for outside:10.99.0.5/51000 (10.1.9.8/40001)(LOCAL\\isl-a) to inside:10.1.1.9/445 (10.1.1.9/445) (isl-a)",
+			"open success 10.99.0.5:51000 10.1.1.9:445 - tcp 10.99.0.5:51000>10.1.9.8:40001 true-false 0s"},
+		"nobody's address is translated": {
+			"%ASA-6-302015: Built inbound UDP connection 90 for outside:198.51.100.9/5000 (198.51.100.9/5000) to dmz:10.2.2.2/53 (203.0.113.4/53)",
+			"open success 198.51.100.9:5000 10.2.2.2:53 -"},
+		"a port is translated": {
+			"%ASA-6-305011: Built dynamic TCP translation from inside:10.1.1.5/51000(LOCAL\\isl-a) to outside:203.0.113.1/40000",
+			"open success 10.1.1.5:51000 invalid IP - tcp 10.1.1.5:51000>203.0.113.1:40000 true-false 0s"},
+		"and no more": {
+			"%ASA-6-305012: Teardown dynamic UDP translation from inside:10.1.1.5/51000 to outside:203.0.113.1/40000 duration 0:02:30",
+			"close success 10.1.1.5:51000 invalid IP - udp 10.1.1.5:51000>203.0.113.1:40000 true-true 2m30s"},
+		"pings have no ports": {
+			"%ASA-6-305011: Built dynamic ICMP translation from inside:10.1.1.5/7 to outside(acl):203.0.113.1/8",
+			"open success 10.1.1.5 invalid IP - icmp 10.1.1.5:0>203.0.113.1:0 true-false 0s"},
+		"a VPN user is known by the inner address": {
+			"%ASA-5-746012: user-identity: Add IP-User mapping 10.99.0.5 - LOCAL\\isl-a Succeeded - VPN user",
+			"open success invalid IP invalid IP - vpn 10.99.0.5 from invalid IP true-false by LOCAL\\isl-a"},
+		"and no more by it": {
+			"%ASA-5-746013: user-identity: Delete IP-User mapping 10.99.0.5 - LOCAL\\isl-a Succeeded - VPN user logout",
+			"close unknown invalid IP invalid IP - vpn 10.99.0.5 from invalid IP false-true by LOCAL\\isl-a"},
+		"one that a directory told of is no session": {
+			"%ASA-5-746012: user-identity: Add IP-User mapping 10.1.1.5 - CORP\\anna Succeeded - AD Agent",
+			"other unknown invalid IP invalid IP -"},
 		"an end begins when the connection did": {
 			"%ASA-6-302014: Teardown TCP connection 88 for outside:198.51.100.7/443 to inside:10.1.1.5/51000 duration 0:01:30 bytes 4711 TCP FINs",
 			"close success 10.1.1.5:51000 198.51.100.7:443 tcp SF  1m30s 4711 08:58:30"},
@@ -97,6 +121,12 @@ func TestASAConnections(t *testing.T) {
 			}
 			if l := e.Lease; l != nil {
 				s += fmt.Sprintf(" %s %s from %s %v-%v", l.Kind, l.Addr, l.Public, l.Start, l.End)
+				if l.Holder.Name != "" {
+					s += " by " + l.Holder.String()
+				}
+			}
+			if x := e.NAT; x != nil {
+				s += fmt.Sprintf(" %s %s:%d>%s:%d %v-%v %s", x.Proto, x.Inside.IP, x.Inside.Port, x.Outside.IP, x.Outside.Port, x.Start, x.End, x.Lasted)
 			}
 			if e.Time.Year() < 2000 {
 				s = strings.TrimSuffix(s, e.Time.Format("15:04:05")) + e.Time.Format("2006")
