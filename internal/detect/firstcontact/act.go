@@ -36,7 +36,7 @@ var phrase = [nDims]string{"network", "network operator", "country", "device", "
 	"resource", "target host", "client", "combination of network, user agent and resource", "account"}
 
 // kept is how many values of a dimension one past keeps.
-var kept = [nDims]int{MaxNetworks, 512, 256, 512, 512, 128, 128, 1024, 4096, 1024, 2048, 1}
+var kept = [nDims]int{MaxNetworks, 512, 256, 512, 512, 128, 128, 1024, 4096, 1024, 2048, 4096}
 
 // act is one session or cloud act as a set of features.
 type act struct {

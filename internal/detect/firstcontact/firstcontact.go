@@ -26,7 +26,7 @@ import (
 
 // Warm-up, thresholds and bounds.
 const (
-	WarmEvents   = 10                  // visits of an account or app before what is new to it means something
+	WarmEvents   = 10                  // acts of an account or app before what is new to it means something
 	WarmTime     = 24 * time.Hour      // and the time since its first
 	YoungTrust   = 7 * 24 * time.Hour  // a trust this new meets everything for the first time by nature
 	StrangeFor   = 24 * time.Hour      // how long a network is strange after its first use
@@ -40,7 +40,6 @@ const (
 	NoteBits     = 7.0                 // surprise at which one respect alone is noted: one visit in 128
 	MediumBits   = 10.0                // of two respects together: one visit in a thousand
 	HighBits     = 18.0                // of three respects together
-	OutsideHours = 5.0                 // least surprise outside of the trust's declared hours
 	ForgetAfter  = 45 * 24 * time.Hour // a value unused this long is new again
 	HabitAfter   = 180 * 24 * time.Hour
 	MaxActors    = 32_768 // of one partner or tenant; beyond, those that are not warm go, the longest unused first
@@ -212,9 +211,9 @@ func (x *actor) warm(now minute) bool {
 // warmth tells how far the warm-up is.
 func (x *actor) warmth(now minute) string {
 	if x.warm(now) {
-		return fmt.Sprintf("%d visits in %d days known", x.Visits, now.since(x.Begun)/1440)
+		return fmt.Sprintf("%d acts in %d days known", x.Visits, now.since(x.Begun)/1440)
 	}
-	return fmt.Sprintf("%d of %d visits and %d of %d hours seen: too young to judge", min(x.Visits, WarmEvents), WarmEvents,
+	return fmt.Sprintf("%d of %d acts and %d of %d hours seen: too young to judge", min(x.Visits, WarmEvents), WarmEvents,
 		min(now.since(x.Begun), minutes(WarmTime))/60, int(WarmTime.Hours()))
 }
 

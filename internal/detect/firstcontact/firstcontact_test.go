@@ -33,7 +33,8 @@ func model() *tenant.Model {
 		},
 		Partners: []tenant.Partner{{ID: "isl", Tenant: "provider"}, {ID: "other"}},
 		Trusts: []tenant.Trust{
-			{ID: "isl-client", Partner: "isl", Tenant: "client", Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Destinations: []string{"10.1.99.0/24"}},
+			{ID: "isl-client", Partner: "isl", Tenant: "client", Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Destinations: []string{"10.1.99.0/24"},
+				RemoteTools: []tenant.RemoteTool{{Tool: "screenconnect", Instance: "d00d"}}},
 			{ID: "isl-second", Partner: "isl", Tenant: "second", ValidFrom: monday.Add(-3 * day)},
 			{ID: "other-client", Partner: "other", Tenant: "client"},
 		},
@@ -241,7 +242,7 @@ func TestReasonTellsCountryFactorAndWarmUp(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatal(brief(found))
 	}
-	for _, want := range []string{"new came from 100.20.30.40", "Country BR.", "One factor.", "It was seen too little before for this to weigh much: 0 of 10 visits and 0 of 24 hours seen: too young to judge."} {
+	for _, want := range []string{"new came from 100.20.30.40", "Country BR.", "One factor.", "It was seen too little before for this to weigh much: 0 of 10 acts and 0 of 24 hours seen: too young to judge."} {
 		if !strings.Contains(found[0].Reason, want) {
 			t.Errorf("no %q in %q", want, found[0].Reason)
 		}

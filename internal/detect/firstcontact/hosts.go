@@ -37,9 +37,10 @@ func (h *hits) reason() string {
 	}
 	out := fmt.Sprintf("%s reached %d hosts within %s by services that nobody of this partner had used there before. %s does so here once in %.3g hours of work (%.1f bits; %.0f hours known, at most %d new hosts in one before).",
 		who, h.Most, HitWindow, one, math.Exp2(h.Bits), h.Bits, h.Hours, h.Largest)
-	if h.Service >= GroupBits {
-		out += fmt.Sprintf(" It used a service that is new to the trust (%.1f bits).", h.Service)
+	if h.Service > 0 {
+		out += fmt.Sprintf(" A service among them is new to the trust (%.1f bits, which count half).", h.Service)
 	}
+	out += fmt.Sprintf(" The limit is %g bits.", HitBits)
 	if h.Young {
 		out += " The trust is new, and a new trust meets every host for the first time."
 	}

@@ -42,24 +42,28 @@ func (h *hours) add(t time.Time) bool {
 	return true
 }
 
-// smooth is the weight of an hour: its own count, those beside it, and a little of the other kind of day.
-func (h *hours) smooth(i int) float64 {
-	kind, hour := i/24*24, i%24
-	at := func(kind, hour int) float64 { return float64(h.Count[kind+(hour+24)%24]) }
-	own := at(kind, hour)/2 + at(kind, hour-1)/4 + at(kind, hour+1)/4
-	other := at(24-kind, hour)/2 + at(24-kind, hour-1)/4 + at(24-kind, hour+1)/4
-	return own + nearKind*other
+// kernel spreads a visit over the hours beside its own: who works at eight and at noon is not odd at ten.
+var kernel = [...]float64{0.1, 0.2, 0.4, 0.2, 0.1}
+
+// smooth is the weight of each hour of a kind of day: its own count, those beside it, and a little of the other kind.
+func (h *hours) smooth(kind int) (w [24]float64) {
+	for i := range w {
+		for k, part := range kernel {
+			at := (i + k + 24 - len(kernel)/2) % 24
+			w[i] += part * (float64(h.Count[kind+at]) + nearKind*float64(h.Count[24-kind+at]))
+		}
+	}
+	return w
 }
 
 // tail is how likely an hour as rare as that of t, or rarer, is among the hours of its kind of day. It is 1
 // where nothing is known.
 func (h *hours) tail(t time.Time) float64 {
 	at := slot(t)
-	kind := at / 24 * 24
+	weights := h.smooth(at / 24 * 24)
+	limit := weights[at%24] + 1e-9
 	var total, rare float64
-	limit := h.smooth(at) + 1e-9
-	for i := kind; i < kind+24; i++ {
-		w := h.smooth(i)
+	for _, w := range weights {
 		total += w
 		if w <= limit {
 			rare += w + strength/24.0

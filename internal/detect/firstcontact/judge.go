@@ -9,6 +9,9 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
+// outsideHours is how likely an act outside of the trust's declared hours is taken to be at most.
+const outsideHours = 1.0 / 32
+
 // group is a respect in which an act is new independently of the others. What brings one another lies in one group,
 // of which the most surprising counts.
 type group uint8
@@ -33,10 +36,13 @@ type judgement struct {
 	ownSeat bool // the device is the account's own, whatever the network
 }
 
-// raise counts what is new in a group, if nothing in it was rarer.
-func (j *judgement) raise(g group, b float64, why string) {
-	if b > j.bits[g] {
-		j.bits[g], j.why[g] = b, why
+// raise counts what is new in a group, if nothing in it was rarer. Why is asked only where it will be told.
+func (j *judgement) raise(g group, b float64, why func() string) {
+	if b <= j.bits[g] {
+		return
+	}
+	if j.bits[g] = b; b >= GroupBits {
+		j.why[g] = why()
 	}
 }
 
@@ -96,7 +102,9 @@ func (d *Detector) judge(a *act, h, site *house, x *actor, r *relation) judgemen
 	}
 	raise := func(g group, dim dimension, own, behind *past, of string) {
 		p := own.novelty(behind.novelty(ignorance))
-		j.raise(g, bits(p), fmt.Sprintf("%s %s is new (%s)", phrase[dim], clip(a.value(dim)), odds(p, own, of, behind, a.owner)))
+		j.raise(g, bits(p), func() string {
+			return fmt.Sprintf("%s %s is new (%s)", phrase[dim], clip(a.value(dim)), odds(p, own, of, behind, a.owner))
+		})
 	}
 	for _, dim := range [...]dimension{dimDevice, dimAgent, dimTool, dimCredential} {
 		if new(dim, x.Past, h.Past) {
@@ -111,7 +119,9 @@ func (d *Detector) judge(a *act, h, site *house, x *actor, r *relation) judgemen
 	}
 	if a.app && new(dimUse, x.Past) && j.bits[groupPlace] == 0 && j.bits[groupHow] == 0 && j.bits[groupWhat] == 0 {
 		p := x.Past[dimUse].novelty(ignorance)
-		j.raise(groupWhat, bits(p), fmt.Sprintf("its network, user agent and resource were never seen together (%s)", odds(p, x.Past[dimUse], a.who, nil, "")))
+		j.raise(groupWhat, bits(p), func() string {
+			return fmt.Sprintf("its network, user agent and resource were never seen together (%s)", odds(p, x.Past[dimUse], a.who, nil, ""))
+		})
 	}
 	if x.warm(now) && new(dimTenant, x.Past) && !d.young(a.event) {
 		raise(groupWhere, dimTenant, x.Past[dimTenant], h.Past[dimTenant], a.who)
@@ -156,7 +166,7 @@ func (d *Detector) place(a *act, h, site *house, x *actor) (j judgement) {
 			narrower = past
 		}
 	}
-	j.raise(groupPlace, bits(p), why)
+	j.raise(groupPlace, bits(p), func() string { return why })
 	return j
 }
 
@@ -169,13 +179,16 @@ func (j *judgement) hour(a *act, h *house, x *actor, t *tenant.Trust) {
 		return
 	}
 	p := max(x.Hours.tail(at), h.Hours.tail(at))
-	why := fmt.Sprintf("%s at %s UTC is rare (%s of its visits fall on hours as rare)", at.Weekday(), at.Format("15:04"), percent(p))
 	if declared {
-		if p = min(p, 1.0/32); true {
-			why = fmt.Sprintf("%s at %s UTC lies outside of the trust's declared hours", at.Weekday(), at.Format("15:04"))
-		}
+		p = min(p, outsideHours)
 	}
-	j.raise(groupHour, bits(p), why)
+	j.raise(groupHour, bits(p), func() string {
+		when := fmt.Sprintf("%s at %s UTC", at.Weekday(), at.Format("15:04"))
+		if declared {
+			return when + " lies outside of the trust's declared hours"
+		}
+		return fmt.Sprintf("%s is rare (%s of its visits fall on hours as rare)", when, percent(p))
+	})
 }
 
 // declared reports whether the address lies in a network that the partner's trusts or the tenant declare.

@@ -35,8 +35,8 @@ func (u *reach) over(now time.Time) bool {
 }
 
 // reach counts the tenants that a program of a partner's enters within ReachWindow from a network that it never used:
-// somebody who stole its secret tries it everywhere at once.
-func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect.Emit) {
+// somebody who stole its secret tries it everywhere at once. It is true where that is told of this tenant.
+func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect.Emit) bool {
 	e := a.event
 	if x.Use == nil {
 		x.Use = &reach{}
@@ -44,7 +44,7 @@ func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect
 	u := x.Use
 	if !j.strange {
 		u.usual(e)
-		return
+		return false
 	}
 	if net := a.vals[dimNetwork]; u.Net != net || e.Time.Sub(u.Since) >= StrangeFor {
 		u.Net, u.Since, u.Bits, u.Came = net, e.Time, 0, map[tenant.ID]*ocsf.Event{}
@@ -54,7 +54,7 @@ func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect
 		u.Came = map[tenant.ID]*ocsf.Event{}
 	}
 	if _, ok := u.Came[e.Tenant]; !ok && len(u.Came) >= maxReach {
-		return
+		return false
 	}
 	u.Came[e.Tenant] = e
 	lately := slices.Sorted(maps.Keys(u.Came))
@@ -63,7 +63,7 @@ func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect
 		return strings.Join([]string{"app-reach", string(id), a.owner, a.who, networkOf(a.from).String()}, "\x00")
 	}
 	if s := d.story(key(e.Tenant), e.Time); s == nil && len(lately) < ReachTenants {
-		return
+		return false
 	}
 	others := 0 // what is rare beside the network
 	for g, b := range j.bits {
@@ -101,6 +101,7 @@ func (d *Detector) reach(a *act, x *actor, j *judgement, now minute, emit detect
 		}
 		d.hold(s)
 	}
+	return true
 }
 
 // usual counts a round from the program's own networks.

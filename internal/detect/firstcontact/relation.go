@@ -40,6 +40,7 @@ type window struct {
 	Counted int           // how many hosts of this window the trust's distribution knows of
 	names   map[uint64]int
 	addrs   map[uint64]int
+	from    map[uint64]int // marks of each source
 }
 
 // mark is one first contact.
@@ -179,9 +180,10 @@ func (r *relation) window(key uint64, src string) *window {
 }
 
 func (w *window) count() {
-	w.names, w.addrs = map[uint64]int{}, map[uint64]int{}
+	w.names, w.addrs, w.from = map[uint64]int{}, map[uint64]int{}, map[uint64]int{}
 	for i := range w.Marks {
 		w.side(&w.Marks[i])[w.Marks[i].Host]++
+		w.from[w.Marks[i].Src]++
 	}
 }
 
@@ -205,16 +207,14 @@ func (w *window) add(m mark, e *ocsf.Event) {
 	}
 	first = max(first, len(w.Marks)+1-maxMarks)
 	for i := range w.Marks[:first] {
-		if side, host := w.side(&w.Marks[i]), w.Marks[i].Host; side[host] == 1 {
-			delete(side, host)
-		} else {
-			side[host]--
-		}
+		less(w.side(&w.Marks[i]), w.Marks[i].Host)
+		less(w.from, w.Marks[i].Src)
 	}
 	if w.Marks = append(w.Marks[first:], m); len(w.Marks) == 1 {
 		w.Counted = 0
 	}
 	w.side(&m)[m.Host]++
+	w.from[m.Src]++
 	begun := w.Marks[0].At
 	gone := 0
 	for gone < len(w.Events) && w.Events[gone].Time.UnixNano() < begun {
@@ -236,10 +236,12 @@ func (w *window) services() float64 {
 }
 
 // sources counts who met the hosts of the window.
-func (w *window) sources() int {
-	all := map[uint64]bool{}
-	for i := range w.Marks {
-		all[w.Marks[i].Src] = true
+func (w *window) sources() int { return len(w.from) }
+
+func less(counts map[uint64]int, k uint64) {
+	if counts[k] == 1 {
+		delete(counts, k)
+	} else {
+		counts[k]--
 	}
-	return len(all)
 }

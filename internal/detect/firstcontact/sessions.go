@@ -20,13 +20,12 @@ func (d *Detector) act(a *act, emit detect.Emit) {
 	}
 	j := d.judge(a, h, site, x, r)
 	kept := learn(a, h, site, x, r, now)
-	if j.strange && kept {
+	switch {
+	case partner && a.app && d.reach(a, x, &j, now, emit): // told as one story
+	case j.strange && kept:
 		d.fromStrangePlace(a, x, &j, now, emit)
-	} else if partner && !j.strange {
+	case partner && !j.strange:
 		d.fromUsualPlace(a, x, &j, now, emit)
-	}
-	if partner && a.app {
-		d.reach(a, x, &j, now, emit)
 	}
 	x.Visits++
 	h.Visits++
@@ -53,9 +52,9 @@ func learn(a *act, h, site *house, x *actor, r *relation, now minute) bool {
 			}
 		}
 	}
-	for dim, most := range map[dimension]int{dimWho: 4096, dimTool: 128, dimTarget: 4096} {
+	for _, dim := range [...]dimension{dimWho, dimTool, dimTarget} {
 		if v := a.vals[dim]; v != 0 {
-			pastOf(r.Past, dim).see(v, now, most)
+			pastOf(r.Past, dim).see(v, now, kept[dim])
 		}
 	}
 	x.Hours.add(a.event.Time)
