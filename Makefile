@@ -14,10 +14,10 @@ FUZZ_TIME  ?= 10s
 BENCH      ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build cross test test-long lint eval bench bench-serve soak fuzz docs clean
+.PHONY: help demo build cross test test-long lint eval eval-network bench bench-serve bench-network soak fuzz docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## play a provider, its clients and an intruder to a server of its own, and show the campaign unfold
 	$(BIN) serve --demo $(DEMO_FLAGS)
@@ -56,8 +56,17 @@ ifdef DIR
 else
 	$(BIN) scenario eval --controls > dist/evaluation.md
 	tools/recorded >> dist/evaluation.md
+	tools/eval-network >> dist/evaluation.md
 	mv dist/evaluation.md docs/evaluation.md
 endif
+
+eval-network: ## judge the labelled captures, in every format, into their part of docs/evaluation.md
+	@mkdir -p dist
+	sed '/^## Reconnaissance in captures/,$$d' docs/evaluation.md > dist/evaluation.md
+	tools/eval-network > dist/evaluation-network.md
+	sed -i -e :a -e '/^\n*$$/{$$d;N;ba' -e '}' dist/evaluation.md
+	cat dist/evaluation-network.md >> dist/evaluation.md
+	mv dist/evaluation.md docs/evaluation.md
 
 bench: ## docs/benchmarks.md, measured on this machine
 	@mkdir -p dist
@@ -68,6 +77,11 @@ bench-serve: ## docs/benchmarks-serve.md: serve under load, about 15 minutes (BE
 	@mkdir -p dist
 	tools/bench-serve > dist/benchmarks-serve.md
 	mv dist/benchmarks-serve.md docs/benchmarks-serve.md
+
+bench-network: ## docs/benchmarks-network.md: the network layer over 10 M flows, about ten minutes (BENCH_FLOWS=400000: short)
+	@mkdir -p dist
+	tools/bench-network > dist/benchmarks-network.md
+	mv dist/benchmarks-network.md docs/benchmarks-network.md
 
 soak: ## serve under load for SOAK_SECONDS (1800): its memory must not grow
 	tools/soak
