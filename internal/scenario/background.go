@@ -16,6 +16,14 @@ var daily = []component{
 	{"noise", noise}, {"letters", letters}, {"cloud", cloudLife}, {"delegation", delegation},
 }
 
+// daily lists the components of a scenario: sensors that log the directory's protocols see more.
+func (w *world) daily() []component {
+	if !w.kind.directory {
+		return daily
+	}
+	return append(daily[:len(daily):len(daily)], component{"directory", directoryLife}, component{"directory work", directoryWork}, component{"firms", firmVisits}, component{"firms' way out", firmsOut})
+}
+
 // bulk writes one hour of office traffic; it alone grows with Options.Events.
 func bulk(s *scribe, o *org, day, hour int) {
 	rate := 0.05

@@ -153,13 +153,14 @@ func readAttack(name string) (map[string]map[int]string, error) {
 	return out, sc.Err()
 }
 
-// keyFields are ids and times, in lower case: they tell one record or session from another, and the intruder from
-// nobody.
+// keyFields are ids, callers' ports and times, in lower case: they tell one record or session from another, and the
+// intruder from nobody.
 var keyFields = func() map[string]bool {
 	m := map[string]bool{"receive time": true, "generate time": true, "sequence number": true, "login duration": true}
 	for _, f := range strings.Fields(`ts uid uids id time hour utctime creationutctime @timestamp eventtime createddatetime activitydatetime
 		creationtime recordnumber logonid subjectlogonid targetlogonid logonguid processguid parentprocessguid processid
-		parentprocessid newprocessid correlationid uniquetokenidentifier connectionid`) {
+		parentprocessid newprocessid correlationid uniquetokenidentifier connectionid id.orig_p ipport sourceport srcport transport
+		sessionid fuid from till times.modified times.accessed times.created times.changed eventtime`) {
 		m[f] = true
 	}
 	return m

@@ -71,7 +71,12 @@ type (
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // providerNet is the block from which the provider reaches its clients.
-func (w *world) providerNet() string { return w.provider.gateway.String() + "/32" }
+func (w *world) providerNet() string {
+	if w.natPool.IsValid() {
+		return w.natPool.String()
+	}
+	return w.provider.gateway.String() + "/32"
+}
 
 func (c *org) owner() string { return "it@" + c.domain }
 
@@ -112,6 +117,7 @@ func (w *world) declare() {
 				ValidFrom: stamp(w.start.AddDate(-2, 0, 0))})
 		}
 	}
+	w.declareFirms()
 	// One of the provider's own staff is lent by another firm.
 	n := newRNG(w.names, "other organisations")
 	lent := p.people[p.techs]
@@ -160,6 +166,11 @@ func (w *world) writeConfig(dir string) error {
 			Networks: []string{o.serverNet.String(), o.deskNet.String(), o.poolNet.String()}}
 		if !o.client {
 			c.Role = string(tenant.RoleProvider)
+		} else if o.hub {
+			c.Role = string(tenant.RoleBoth)
+		}
+		if o.dual {
+			c.Networks = appendTwin(appendTwin(appendTwin(c.Networks, o, o.serverNet), o, o.deskNet), o, o.poolNet)
 		}
 		tenants = append(tenants, c)
 		for _, f := range folders {

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,11 @@ func (w *world) controls() {
 		o := w.orgs[c.org]
 		for k := range 6 {
 			at := w.day((i + 2*k + 1) % w.o.Days).Add(time.Duration(c.hour)*time.Hour + s.r.span(0, 50*time.Minute))
+			if off := o.shown(c.file, at).Sub(at); off != 0 { // so that the sensor's clock shows that hour
+				if at = at.Add(-off); at.Before(w.start) {
+					at = at.AddDate(0, 0, 1)
+				}
+			}
 			w.control(s, o, c.file, at, k)
 		}
 	}
@@ -59,8 +65,21 @@ func (w *world) control(s *scribe, o *org, file string, at time.Time, k int) {
 		}
 		tech := s.r.IntN(w.provider.techs)
 		w.assistTwice(s, clients[0], tech, pick(s.r, clients[0].servers), at)
-	case source == "vpn" && k < 3:
+	case source == "vpn" && k < 3 && o.reach.vpn:
 		w.honestVisit(s, o, at, nil)
+	case source == "vpn" && !o.reach.vpn:
+		s.tunnel(o, tunnel{user: p.login, from: home.ip, pool: lentTo(o, 55), machine: p.desk.name, machineID: newRNG(w.names, "home", p.mail).guid(), country: o.place.country,
+			group: "STAFF", start: at, end: at.Add(s.r.span(10*time.Minute, 40*time.Minute)), out: 2_000_000, in: 9_000_000})
+	case file == auditFile:
+		s.resets(o, at, o.people[len(o.people)-1].mail, o.egress, p, true)
+		s.registers(o, at.Add(5*time.Minute), p, home)
+	case source == "firewall":
+		s.share(o, at, lentTo(o, 54), o.servers[2], true, "Home")
+		s.conn(o, flow{t: at, src: pick(s.n, w.guessers), dst: o.gateway, dport: 3389, state: "S0"})
+	case file == "zeek/kerberos.log", file == "zeek/ldap_search.log":
+		s.asks(o, at, o.people[len(o.people)-1].caller(), 2)
+	case file == "zeek/dce_rpc.log", file == "zeek/smb_files.log", file == "zeek/ntlm.log":
+		s.remoteService(o, at, o.people[len(o.people)-1].caller(), pick(s.r, o.servers), deployers[0], true, some(s.r, adminCommands, 2))
 	case file == "zeek/rdp.log", file == "zeek/smb_mapping.log", file == "zeek/ssh.log":
 		admin := o.people[len(o.people)-1]
 		srv := pick(s.r, o.servers)
@@ -74,6 +93,9 @@ func (w *world) control(s *scribe, o *org, file string, at time.Time, k int) {
 		s.visit(o, at, p.desk.ip, st.name, st.ip, s.n.between(700, 6000), s.n.between(900, 90000))
 	}
 }
+
+// lentTo is an address of the VPN pool.
+func lentTo(o *org, last int) netip.Addr { return at(o.poolNet, last) }
 
 // assistTwice writes both sides of an honest remote-support session.
 func (w *world) assistTwice(s *scribe, c *org, tech int, h *host, at time.Time) {

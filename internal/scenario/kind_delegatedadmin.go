@@ -9,7 +9,7 @@ import (
 
 // delegatedAdmin: passwords of a provider's staff are guessed, and with one technician's account the intruder
 // enters client clouds by delegated administration: mailboxes are read, commands run on machines.
-var delegatedAdmin = kind{"delegated-admin", castDelegatedAdmin, planDelegatedAdmin}
+var delegatedAdmin = kind{name: "delegated-admin", cast: castDelegatedAdmin, plan: planDelegatedAdmin}
 
 func castDelegatedAdmin(w *world) {
 	outside, fr := w.foothold()
@@ -50,7 +50,7 @@ func planDelegatedAdmin(w *world) {
 	tech := w.usualDelegate(s.r)
 	begin := w.clock(s.r, d0, 0.5, 5)
 	in := w.spray(s, begin, tech)
-	acts := []act{{in, p, tenant.LayerCloud, Entity{"user", p.people[tech].mail}}}
+	acts := []act{{at: in, org: p, layer: tenant.LayerCloud, entity: Entity{"user", p.people[tech].mail}}}
 	from := where{w.foe.exit, w.foe.asn, w.foe.place}
 	if s.r.chance(0.4) { // through the provider's own way out, as a technician would
 		from = p.office()
@@ -74,7 +74,7 @@ func planDelegatedAdmin(w *world) {
 			t = in.Add(time.Hour + s.r.span(0, 3*time.Hour))
 		}
 		w.enterCloud(s, c, t, tech, from)
-		acts = append(acts, act{t, c, tenant.LayerCloud, Entity{"user", p.people[tech].mail}})
+		acts = append(acts, act{at: t, org: c, layer: tenant.LayerCloud, entity: Entity{"user", p.people[tech].mail}})
 		if t.Before(first) {
 			first = t
 		}

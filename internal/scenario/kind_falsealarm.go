@@ -1,4 +1,4 @@
 package scenario
 
 // falseAlarm: nothing but the benign twins. No campaign.
-var falseAlarm = kind{"false-alarm", func(*world) {}, func(*world) {}}
+var falseAlarm = kind{name: "false-alarm", cast: func(*world) {}, plan: func(*world) {}}

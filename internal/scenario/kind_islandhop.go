@@ -11,7 +11,7 @@ import (
 
 // islandHop: staff of a provider are phished under one foreign domain, a mailbox and a remote-support tool of the
 // intruder's own follow, then the provider's VPN accounts, its tool and its good name open the way to the clients.
-var islandHop = kind{"island-hop", castIslandHop, planIslandHop}
+var islandHop = kind{name: "island-hop", cast: castIslandHop, plan: planIslandHop}
 
 var accessLayers = []tenant.Layer{tenant.LayerAccess, tenant.LayerNetwork, tenant.LayerEndpoint, tenant.LayerMail}
 
@@ -108,7 +108,7 @@ func (h *hop) askProvider(from, last time.Time) Ask {
 			first = a.at
 			ask.To, ask.For = a.at, a.entity.Value
 			if a.layer == tenant.LayerAccess {
-				ask.For = h.w.provider.gateway.String()
+				ask.For = a.from.String()
 			}
 		}
 	}
@@ -142,14 +142,14 @@ func (h *hop) phish(d0 int) time.Time {
 			s.letter(p, l.stranger("Secure Mail", "notice@"+w.foe.apex, w.foe.web))
 		}
 	})
-	h.acts = append(h.acts, act{got, p, tenant.LayerMail, Entity{"mailbox", h.zero.mail}})
+	h.acts = append(h.acts, act{at: got, org: p, layer: tenant.LayerMail, entity: Entity{"mailbox", h.zero.mail}})
 	click := got.Add(h.r.span(7*time.Minute, 90*time.Minute))
 	h.as("T1566.002", func(s *scribe) {
 		s.visit(p, click, h.zero.desk.ip, w.victim(p), w.foe.web, 3900, 21000)
 		s.visit(p, click.Add(50*time.Second), h.zero.desk.ip, w.victim(p), w.foe.web, 7200, 4100)
 		s.resolved(p, h.zero.desk, click, edge, w.victim(p), w.foe.web)
 	})
-	h.acts = append(h.acts, act{click, p, tenant.LayerNetwork, Entity{"domain", w.victim(p)}})
+	h.acts = append(h.acts, act{at: click, org: p, layer: tenant.LayerNetwork, entity: Entity{"domain", w.victim(p)}})
 	in := click.Add(h.r.span(3*time.Minute, 25*time.Minute))
 	h.mailbox(in)
 	return in
@@ -170,7 +170,7 @@ func (h *hop) mailbox(in time.Time) {
 		s.signIn(p, signIn{t: in, who: h.zero, app: appExchange, from: from, interactive: true, mfa: s.r.chance(0.5)})
 		s.signIn(p, signIn{t: in.Add(2 * time.Minute), who: h.zero, app: appTeams, from: from})
 	})
-	h.acts = append(h.acts, act{in, p, tenant.LayerCloud, Entity{"user", h.zero.mail}})
+	h.acts = append(h.acts, act{at: in, org: p, layer: tenant.LayerCloud, entity: Entity{"user", h.zero.mail}})
 	h.as("T1114.002", func(s *scribe) {
 		for i := range s.r.between(3, 7) {
 			s.m365(p, in.Add(time.Duration(i+2)*s.n.span(time.Minute, 4*time.Minute)), "MailItemsAccessed", h.zero.mail, from.ip, h.zero)
@@ -196,7 +196,7 @@ func (h *hop) ownTool(after time.Time) time.Time {
 		s.agentLog(p, desk, t.Add(9*time.Minute), w.foeAgent(desk), 100, "Cloud Account Administrator Connected")
 		s.runs(p, desk, t.Add(12*time.Minute), w.foeAgent(desk), some(s.r, adminCommands, 3))
 	})
-	h.acts = append(h.acts, act{t, p, tenant.LayerEndpoint, Entity{"rmm-instance", w.foe.instance}})
+	h.acts = append(h.acts, act{at: t, org: p, layer: tenant.LayerEndpoint, entity: Entity{"rmm-instance", w.foe.instance}})
 	t = t.Add(h.r.span(time.Hour, 4*time.Hour))
 	h.as("T1021.001", func(s *scribe) {
 		s.rdp(p, t, desk.ip, jump.ip, h.zero.login, desk.name, s.n.span(45*time.Minute, 55*time.Minute))
@@ -260,7 +260,7 @@ func (h *hop) client(c *org, t time.Time) {
 		s.tunnelOut(c, v, jump)
 		s.tunnel(c, tn)
 	})
-	h.acts = append(h.acts, act{t, c, tenant.LayerAccess, Entity{"user", tn.user}})
+	h.acts = append(h.acts, act{at: t, org: c, layer: tenant.LayerAccess, entity: Entity{"user", tn.user}, from: tn.from})
 	h.as("T1046", func(s *scribe) { h.recon(c, tn.pool, t.Add(4*time.Minute)) })
 	targets := some(h.r, c.servers, h.r.between(2, 3))
 	switch c.part.way {
@@ -327,7 +327,7 @@ func (h *hop) throughTool(c *org, t time.Time) {
 			s.hostSide(c, a, who.full())
 		}
 	})
-	h.acts = append(h.acts, act{t, c, tenant.LayerEndpoint, Entity{"user", who.full()}})
+	h.acts = append(h.acts, act{at: t, org: c, layer: tenant.LayerEndpoint, entity: Entity{"user", who.full()}})
 	honest := w.planner("control tool " + strconv.Itoa(c.idx))
 	w.assistTwice(honest, c, tech, pick(honest.r, c.servers), w.otherDay(honest.r, t))
 }
@@ -345,7 +345,7 @@ func (h *hop) lateral(c *org, t time.Time) {
 		}
 		s.m365(p, t, "Send", h.zero.mail, w.foe.exit, h.zero)
 	})
-	h.acts = append(h.acts, act{t, c, tenant.LayerMail, Entity{"mailbox", h.zero.mail}})
+	h.acts = append(h.acts, act{at: t, org: c, layer: tenant.LayerMail, entity: Entity{"mailbox", h.zero.mail}})
 	if c.part.way != "reply" {
 		return
 	}

@@ -70,5 +70,5 @@ func (s *scribe) serverLog(t time.Time, client *org, h *host, who, from, event, 
 		SessionConnectionNetworkAddress string
 		Data                            string
 		ConnectionID                    string
-	}{t.Format("2006-01-02T15:04:05.000Z"), event, h.session, h.name, "Access", client.name, "Host", who, from, data, s.n.guid()})))
+	}{s.w.provider.shown(rmmFile, t).Format("2006-01-02T15:04:05.000Z"), event, h.session, h.name, "Access", client.name, "Host", who, from, data, s.n.guid()})))
 }

@@ -22,9 +22,10 @@ const (
 // filled in when the day is written.
 func (s *scribe) win(o *org, h *host, t time.Time, channel, source string, id, task int, kv ...string) {
 	t = t.Truncate(time.Millisecond)
+	told := o.shown(winFile, t)
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"@timestamp":%q,"EventTime":%q,"Hostname":"%s.%s","Channel":%q,"EventID":%d,"SourceName":%q,"Severity":"INFO","Task":%d,"RecordNumber":`,
-		t.Format("2006-01-02T15:04:05.000Z"), t.Format("2006-01-02 15:04:05"), h.name, o.ad, channel, id, source, task)
+		told.Format("2006-01-02T15:04:05.000Z"), told.Format("2006-01-02 15:04:05"), h.name, o.ad, channel, id, source, task)
 	pre := b.String()
 	b.Reset()
 	fmt.Fprintf(&b, `,"SourceModuleType":"im_msvistalog","host":"wec.%s"`, o.ad)
@@ -61,11 +62,14 @@ func (s *scribe) logon(o *org, t time.Time, l *logon, admin bool) {
 	proc, pkg, ws, ip, port := "NtLmSsp ", "NTLM", l.workstation, "-", "-"
 	if l.kind == 2 || l.kind == 10 {
 		proc, pkg = "User32 ", "Negotiate"
+	} else if l.kind == 8 { // a password given to a web page
+		proc, pkg = "Advapi  ", "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0"
 	} else if s.n.chance(0.6) {
 		proc, pkg, ws = "Kerberos", "Kerberos", "-"
 	}
 	if l.ip.IsValid() {
-		ip, port = l.ip.String(), fmt.Sprint(s.n.port())
+		from, _ := s.family(o, l.ip, l.host.ip, false)
+		ip, port = from.String(), fmt.Sprint(s.n.port())
 	} else if l.kind == 2 {
 		ip, port = "127.0.0.1", "0"
 	}
@@ -104,7 +108,8 @@ func (s *scribe) denied(o *org, t time.Time, l logon) {
 	}
 	ip := "127.0.0.1"
 	if l.ip.IsValid() {
-		ip = l.ip.String()
+		from, _ := s.family(o, l.ip, l.host.ip, false)
+		ip = from.String()
 	}
 	s.win(o, l.host, t, security, auditing, 4625, 12544, "SubjectUserSid", "S-1-0-0", "SubjectUserName", "-", "SubjectDomainName", "-", "SubjectLogonId", "0x0",
 		"TargetUserName", l.user, "TargetDomainName", o.short, "LogonType", fmt.Sprint(l.kind), "LogonProcessName", "NtLmSsp ", "AuthenticationPackageName", "NTLM",
@@ -132,6 +137,11 @@ type process struct {
 	parent, parentCmd, parentGUID     string
 }
 
+// utc is how Sysmon writes a time.
+func (o *org) utc(t time.Time) string {
+	return o.shown(winFile, t.Truncate(time.Millisecond)).Format("2006-01-02 15:04:05.000")
+}
+
 func hashOf(image string) string {
 	return fmt.Sprintf("SHA256=%X", sha256.Sum256([]byte(lower(path.Base(strings.ReplaceAll(image, `\`, "/"))))))
 }
@@ -154,7 +164,7 @@ func (s *scribe) process(o *org, h *host, t time.Time, p process) string {
 	} else if p.logon == "" {
 		p.logon = s.logonID()
 	}
-	tm := t.Truncate(time.Millisecond).Format("2006-01-02 15:04:05.000")
+	tm := o.utc(t)
 	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 1, 1, "UtcTime", tm, "ProcessGuid", guid, "ProcessId", fmt.Sprint(s.n.between(500, 9000)),
 		"Image", p.image, "OriginalFileName", p.original, "Company", p.company, "Product", p.product, "CommandLine", p.cmd, "CurrentDirectory", `C:\Windows\system32\`,
 		"User", p.user, "LogonId", p.logon, "IntegrityLevel", level, "Hashes", hashOf(p.image), "ParentProcessGuid", p.parentGUID,
@@ -177,7 +187,7 @@ func (s *scribe) created(o *org, h *host, t time.Time, p process) {
 
 // connects writes Sysmon 3.
 func (s *scribe) connects(o *org, h *host, t time.Time, image, user string, dst netip.Addr, dstHost string, port int) {
-	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 3, 3, "UtcTime", t.Truncate(time.Millisecond).Format("2006-01-02 15:04:05.000"), "ProcessGuid", "{"+s.n.guid()+"}",
+	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 3, 3, "UtcTime", o.utc(t), "ProcessGuid", "{"+s.n.guid()+"}",
 		"ProcessId", fmt.Sprint(s.n.between(500, 9000)), "Image", image, "User", user, "Protocol", "tcp", "Initiated", "true", "SourceIsIpv6", "false", "SourceIp", h.ip.String(),
 		"SourceHostname", h.name+"."+o.ad, "SourcePort", fmt.Sprint(s.n.port()), "DestinationIsIpv6", "false", "DestinationIp", dst.String(), "DestinationHostname", dstHost,
 		"DestinationPort", fmt.Sprint(port), "RuleName", "-", "EventType", "INFO", "Category", "Network connection detected (rule: NetworkConnect)")
@@ -185,21 +195,21 @@ func (s *scribe) connects(o *org, h *host, t time.Time, image, user string, dst 
 
 // wrote writes Sysmon 11: a file made.
 func (s *scribe) wrote(o *org, h *host, t time.Time, image, target string) {
-	tm := t.Truncate(time.Millisecond).Format("2006-01-02 15:04:05.000")
+	tm := o.utc(t)
 	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 11, 11, "UtcTime", tm, "ProcessGuid", "{"+s.n.guid()+"}", "ProcessId", fmt.Sprint(s.n.between(500, 9000)),
 		"Image", image, "TargetFilename", target, "CreationUtcTime", tm, "RuleName", "-", "EventType", "INFO", "Category", "File created (rule: FileCreate)")
 }
 
 // registry writes Sysmon 13: a value set.
 func (s *scribe) registry(o *org, h *host, t time.Time, image, object, details string) {
-	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 13, 13, "UtcTime", t.Truncate(time.Millisecond).Format("2006-01-02 15:04:05.000"), "ProcessGuid", "{"+s.n.guid()+"}",
+	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 13, 13, "UtcTime", o.utc(t), "ProcessGuid", "{"+s.n.guid()+"}",
 		"ProcessId", fmt.Sprint(s.n.between(500, 9000)), "Image", image, "TargetObject", object, "Details", details, "RuleName", "-", "EventType", "SetValue",
 		"Category", "Registry value set (rule: RegistryEvent)")
 }
 
 // resolved writes Sysmon 22.
 func (s *scribe) resolved(o *org, h *host, t time.Time, image, query string, answer netip.Addr) {
-	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 22, 22, "UtcTime", t.Truncate(time.Millisecond).Format("2006-01-02 15:04:05.000"), "ProcessGuid", "{"+s.n.guid()+"}",
+	s.win(o, h, t, sysmon, "Microsoft-Windows-Sysmon", 22, 22, "UtcTime", o.utc(t), "ProcessGuid", "{"+s.n.guid()+"}",
 		"ProcessId", fmt.Sprint(s.n.between(500, 9000)), "QueryName", query, "QueryStatus", "0", "QueryResults", "::ffff:"+answer.String()+";", "Image", image,
 		"RuleName", "-", "EventType", "INFO", "Category", "Dns query (rule: DnsQuery)")
 }

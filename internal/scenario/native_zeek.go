@@ -28,6 +28,16 @@ var zeekLogs = []zeekLog{
 		"time string addr port addr port string string string string"},
 	{"dhcp", "ts uids client_addr server_addr mac host_name client_fqdn domain requested_addr assigned_addr lease_time msg_types duration",
 		"time set[string] addr addr string string string string addr addr interval vector[string] interval"},
+	{"kerberos", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p request_type client service success error_msg from till cipher forwardable renewable client_cert_subject client_cert_fuid server_cert_subject server_cert_fuid",
+		"time string addr port addr port string string string bool string time time string bool bool string string string string"},
+	{"ntlm", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p username hostname domainname server_nb_computer_name server_dns_computer_name server_tree_name success",
+		"time string addr port addr port string string string string string string bool"},
+	{"dce_rpc", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p rtt named_pipe endpoint operation",
+		"time string addr port addr port interval string string string"},
+	{"smb_files", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p fuid action path name size prev_name times.modified times.accessed times.created times.changed",
+		"time string addr port addr port string enum string string count string time time time time"},
+	{"ldap_search", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p message_id scope deref_aliases base_object result_count result_code diagnostic_message filter attributes",
+		"time string addr port addr port int string string string count string string string vector[string]"},
 }
 
 func zeekLayout(file string) (zeekLog, bool) {
@@ -52,7 +62,7 @@ func interval(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 
 // zeek writes one row in the layout of the log: TSV, or JSON at organisations whose sensor is set so.
 func (s *scribe) zeek(o *org, log string, t time.Time, values ...string) {
 	file := "zeek/" + log + ".log"
-	values = append([]string{seconds(t)}, values...)
+	values = append([]string{seconds(o.shown(file, t))}, values...)
 	if !o.jsonZeek {
 		s.line(o, file, t, strings.Join(values, "\t"))
 		return
@@ -72,7 +82,7 @@ func (s *scribe) zeek(o *org, log string, t time.Time, values ...string) {
 		switch typ := types[i]; {
 		case typ == "bool":
 			b.WriteString(strconv.FormatBool(v == "T"))
-		case typ == "time" || typ == "port" || typ == "count" || typ == "interval":
+		case typ == "time" || typ == "port" || typ == "count" || typ == "interval" || typ == "int":
 			b.WriteString(v)
 		case strings.HasPrefix(typ, "set") || strings.HasPrefix(typ, "vector"):
 			parts := strings.Split(v, ",")
@@ -117,6 +127,12 @@ func (s *scribe) conn(o *org, f flow) (string, int) {
 	if f.sport == 0 {
 		f.sport = s.n.port()
 	}
+	inner := s.behind[f.src]
+	probe := f.state == "S0" || f.state == "REJ" || f.state == "RSTO"
+	f.src, f.dst = s.family(o, f.src, f.dst, probe)
+	if f.proto == "icmp" && f.src.Is6() { // echo request and reply, RFC 4443 4
+		f.sport, f.dport = 128, 129
+	}
 	service, dur, out, in := f.service, interval(f.dur), strconv.Itoa(f.out), strconv.Itoa(f.in)
 	if service == "" {
 		service = "-"
@@ -139,8 +155,12 @@ func (s *scribe) conn(o *org, f flow) (string, int) {
 	if f.proto != "tcp" {
 		head = 28
 	}
+	if f.src.Is6() {
+		head += 20
+	}
+	s.passes(o, f, inner)
 	local := func(a netip.Addr) string {
-		if a.IsPrivate() {
+		if o.local(a) {
 			return "T"
 		}
 		return "F"
@@ -153,6 +173,7 @@ func (s *scribe) conn(o *org, f flow) (string, int) {
 // dns writes a look-up through the organisation's resolver; no answer means that the name does not exist.
 func (s *scribe) dns(o *org, t time.Time, src netip.Addr, query string, answer netip.Addr) {
 	dc, sport, rtt := o.servers[0].ip, s.n.port(), s.n.span(time.Millisecond, 40*time.Millisecond)
+	src, dc = s.family(o, src, dc, false)
 	uid, _ := s.conn(o, flow{t: t, src: src, dst: dc, sport: sport, dport: 53, proto: "udp", service: "dns", dur: rtt, out: 30 + len(query), in: 60 + 2*len(query)})
 	code, name, ans, ttl := "0", "NOERROR", answer.String(), strconv.Itoa(pick(s.n, []int{60, 120, 300, 600, 3600}))+".000000"
 	if !answer.IsValid() {
@@ -170,6 +191,7 @@ var (
 
 // tls writes an encrypted connection with its handshake.
 func (s *scribe) tls(o *org, t time.Time, src, dst netip.Addr, port int, name string, dur time.Duration, out, in int) {
+	src, dst = s.family(o, src, dst, false)
 	uid, sport := s.conn(o, flow{t: t, src: src, dst: dst, dport: port, service: "ssl", dur: dur, out: out, in: in})
 	version, cipher, curve := "TLSv13", "TLS_AES_256_GCM_SHA384", "x25519"
 	if s.n.chance(0.3) {
@@ -191,6 +213,7 @@ func (s *scribe) visit(o *org, t time.Time, src netip.Addr, name string, dst net
 
 // rdp writes a remote desktop connection: the connection and its negotiation.
 func (s *scribe) rdp(o *org, t time.Time, src, dst netip.Addr, user, clientName string, dur time.Duration) {
+	src, dst = s.family(o, src, dst, false)
 	secs := int(dur.Seconds())
 	uid, sport := s.conn(o, flow{t: t, src: src, dst: dst, dport: 3389, service: "ssl", dur: dur, out: 9000 + secs*s.n.between(150, 420), in: 60000 + secs*s.n.between(900, 6000)})
 	s.zeek(o, "rdp", t.Add(30*time.Millisecond), uid, src.String(), strconv.Itoa(sport), dst.String(), "3389", user, "encrypted", "HYBRID", "-", "-", "-", clientName, "-", "0")
@@ -198,8 +221,9 @@ func (s *scribe) rdp(o *org, t time.Time, src, dst netip.Addr, user, clientName 
 
 // share writes a connection to a file share.
 func (s *scribe) share(o *org, t time.Time, src netip.Addr, dst *host, byName bool, share string) {
-	uid, sport := s.conn(o, flow{t: t, src: src, dst: dst.ip, dport: 445, service: "gssapi,smb", dur: s.n.span(2*time.Second, 5*time.Minute), out: s.n.between(600, 90000), in: s.n.between(900, 900000)})
 	server := dst.ip.String()
+	src, to := s.family(o, src, dst.ip, false)
+	uid, sport := s.conn(o, flow{t: t, src: src, dst: to, dport: 445, service: "gssapi,smb", dur: s.n.span(2*time.Second, 5*time.Minute), out: s.n.between(600, 90000), in: s.n.between(900, 900000)})
 	if byName {
 		server = dst.name
 	}
@@ -207,11 +231,12 @@ func (s *scribe) share(o *org, t time.Time, src netip.Addr, dst *host, byName bo
 	if share == "IPC$" {
 		fs, kind = "-", "PIPE"
 	}
-	s.zeek(o, "smb_mapping", t.Add(80*time.Millisecond), uid, src.String(), strconv.Itoa(sport), dst.ip.String(), "445", `\\`+server+`\`+share, "-", fs, kind)
+	s.zeek(o, "smb_mapping", t.Add(80*time.Millisecond), uid, src.String(), strconv.Itoa(sport), to.String(), "445", `\\`+server+`\`+share, "-", fs, kind)
 }
 
 // ssh writes an SSH session.
 func (s *scribe) ssh(o *org, t time.Time, src, dst netip.Addr, dur time.Duration) {
+	src, dst = s.family(o, src, dst, false)
 	uid, sport := s.conn(o, flow{t: t, src: src, dst: dst, dport: 22, service: "ssh", dur: dur, out: s.n.between(3000, 40000), in: s.n.between(5000, 90000)})
 	s.zeek(o, "ssh", t.Add(60*time.Millisecond), uid, src.String(), strconv.Itoa(sport), dst.String(), "22", "2", "T", "1", "-", "SSH-2.0-OpenSSH_9.3",
 		"SSH-2.0-OpenSSH_9.2p1 Debian-2", "chacha20-poly1305@openssh.com", "umac-64-etm@openssh.com", "curve25519-sha256", "ssh-ed25519")

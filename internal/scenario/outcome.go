@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -8,11 +9,10 @@ import (
 )
 
 // settle returns the outcome that the kept telemetry can carry: what was written without a layer is not known by it.
-func (w *world) settle(o *org) Outcome {
+func (w *world) settle(o *org, p part) Outcome {
 	kept := func(ls []tenant.Layer) bool {
 		return slices.ContainsFunc(ls, func(l tenant.Layer) bool { return w.keeps(o, l) })
 	}
-	p := o.part
 	switch {
 	case p.outcome == Clear || p.outcome == Blind:
 		return p.outcome
@@ -38,18 +38,24 @@ type act struct {
 	org    *org
 	layer  tenant.Layer
 	entity Entity
+	from   netip.Addr // in the access layer: whence it came
 }
 
-// campaign adds the campaign of the scenario: its first foothold is the first of acts that the telemetry holds.
+// campaign adds the campaign through the provider: its first foothold is the first of acts that the telemetry holds.
 // ask is what remains where the first foothold is not held, or where outside says that it never was.
 func (w *world) campaign(outside bool, acts []act, ask Ask, infrastructure []string) {
+	w.campaignThrough(w.provider.id, func(o *org) part { return o.part }, outside, acts, ask, infrastructure)
+}
+
+// campaignThrough adds a campaign through any partner, in which each organisation has the part that parts says.
+func (w *world) campaignThrough(partner string, parts func(*org) part, outside bool, acts []act, ask Ask, infrastructure []string) {
 	if w.o.WithoutAttack {
 		return
 	}
-	c := Campaign{Partner: tenant.PartnerID(w.provider.id), Infrastructure: infrastructure}
+	c := Campaign{Partner: tenant.PartnerID(partner), Infrastructure: infrastructure}
 	for _, o := range w.orgs {
 		if o.tenant {
-			c.Tenants = append(c.Tenants, TenantOutcome{tenant.ID(o.id), w.settle(o)})
+			c.Tenants = append(c.Tenants, TenantOutcome{tenant.ID(o.id), w.settle(o, parts(o))})
 		}
 	}
 	slices.SortStableFunc(acts, func(a, b act) int { return a.at.Compare(b.at) })
@@ -64,7 +70,11 @@ func (w *world) campaign(outside bool, acts []act, ask Ask, infrastructure []str
 }
 
 func (w *world) truth() *Truth {
-	t := &Truth{Kind: w.o.Kind, Seed: w.o.Seed, Rename: w.o.Rename, WithoutAttack: w.o.WithoutAttack, WithoutLayers: w.o.WithoutLayers, Campaigns: w.campaigns}
+	t := &Truth{Kind: w.o.Kind, Seed: w.o.Seed, Rename: w.o.Rename, WithoutAttack: w.o.WithoutAttack, WithoutLayers: w.o.WithoutLayers, Campaigns: w.campaigns,
+		Overlap: w.o.Overlap, SharedNAT: w.o.SharedNAT, Late: w.o.Late, IPv6: w.o.IPv6}
+	if w.o.Skew > 0 {
+		t.Skew = w.o.Skew.String()
+	}
 	if t.Campaigns == nil {
 		t.Campaigns = []Campaign{}
 	}

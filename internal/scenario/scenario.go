@@ -30,19 +30,25 @@ const (
 	MinDays    = 3
 	MaxDays    = 366
 	MaxEvents  = 1_000_000_000
+	MaxSkew    = time.Hour // beyond it a clock is set to another time zone rather than off
 )
 
 // Options says what to write; the zero value of a field asks for its default.
 type Options struct {
 	Kind          string         // one of Kinds; default island-hop
-	Clients       int            // clients of the provider, 3 to 40; default 7
-	Days          int            // 3 to 366; default 11
+	Clients       int            // clients of the provider, 3 to 40, some kinds want 4; default 7
+	Days          int            // 3 to 366, slow-espionage wants 10; default 11, slow-espionage 45
 	Seed          uint64         // another seed, another story
 	Rename        uint64         // not 0: other names, addresses, accounts, ids and dates for the same story
 	Start         time.Time      // first day, cut to midnight UTC; zero: a fixed Monday
 	Events        int64          // not 0: the background grows to about this many events
 	WithoutAttack bool           // write the background alone
 	WithoutLayers []tenant.Layer // layers that no tenant sends
+	Overlap       bool           // the clients share RFC 1918 space
+	SharedNAT     bool           // a partner's people come from one pool of addresses, some clients keep the translations
+	Skew          time.Duration  // some sensors' clocks are off by up to this, at most MaxSkew; they drift
+	Late          bool           // some sensors deliver late and out of order, in files rotated by the day of arrival
+	IPv6          bool           // some clients' networks and VPN pools are dual stack
 }
 
 // defaultStart is a Monday; a renamed scenario moves by whole weeks, so that working days stay working days.
@@ -50,12 +56,17 @@ var defaultStart = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
 // kind is one sort of scenario: plan casts the organisations and says what the intruder does.
 type kind struct {
-	name string
-	cast func(w *world) // decides trusts, sensors and outcomes before names are written anywhere
-	plan func(w *world) // writes the intruder's records into w.plan and the campaign into w.campaigns
+	name       string
+	cast       func(w *world) // decides trusts, sensors and outcomes before names are written anywhere
+	plan       func(w *world) // writes the intruder's records into w.plan and the campaigns into w.campaigns
+	days       int            // default; 0: 11
+	minDays    int            // 0: MinDays
+	minClients int            // 0: MinClients
+	directory  bool           // the sensors log the directory's protocols, and some firewalls what passes them
+	pace       float64        // office traffic, where a long story wants it thinner; 0: 1
 }
 
-var kinds = []kind{islandHop, delegatedAdmin, falseAlarm}
+var kinds = []kind{islandHop, delegatedAdmin, falseAlarm, slowEspionage, smallSupplier, supportOutsourcer, twoProviders, twoHops}
 
 // Kinds lists the kinds that Write knows.
 func Kinds() []string {
@@ -83,14 +94,18 @@ func (o *Options) normalise() (*kind, error) {
 	if o.Clients == 0 {
 		o.Clients = 7
 	}
-	if o.Clients < MinClients || o.Clients > MaxClients {
-		return nil, fmt.Errorf("%d clients asked for, %d to %d are possible", o.Clients, MinClients, MaxClients)
+	k := &kinds[i]
+	if least := max(MinClients, k.minClients); o.Clients < least || o.Clients > MaxClients {
+		return nil, fmt.Errorf("%d clients asked for, %d to %d are possible with %s", o.Clients, least, MaxClients, k.name)
 	}
 	if o.Days == 0 {
-		o.Days = 11
+		o.Days = max(11, k.days)
 	}
-	if o.Days < MinDays || o.Days > MaxDays {
-		return nil, fmt.Errorf("%d days asked for, %d to %d are possible", o.Days, MinDays, MaxDays)
+	if least := max(MinDays, k.minDays); o.Days < least || o.Days > MaxDays {
+		return nil, fmt.Errorf("%d days asked for, %d to %d are possible with %s", o.Days, least, MaxDays, k.name)
+	}
+	if o.Skew < 0 || o.Skew > MaxSkew {
+		return nil, fmt.Errorf("clocks off by %v asked for, 0s to %v are possible", o.Skew, MaxSkew)
 	}
 	if o.Events < 0 || o.Events > MaxEvents {
 		return nil, fmt.Errorf("%d events asked for, at most %d are possible", o.Events, MaxEvents)
@@ -100,7 +115,7 @@ func (o *Options) normalise() (*kind, error) {
 			return nil, fmt.Errorf("unknown layer %q, known are %v", l, tenant.Layers)
 		}
 	}
-	return &kinds[i], nil
+	return k, nil
 }
 
 // Write writes the scenario into dir, which must be empty or absent, and returns its truth.
@@ -112,13 +127,15 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	if err := emptyDir(dir); err != nil {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
 	}
-	w := newWorld(o)
+	w := newWorld(o, k)
 	k.cast(w)
+	w.equip()
 	w.grow()
 	w.declare()
 	w.twins()
 	k.plan(w)
 	w.controls()
+	w.declareDualStack()
 	if err := w.writeConfig(dir); err != nil {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
 	}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -12,6 +13,8 @@ type scribe struct {
 	r, n *rng
 	put  func(o *org, file string, r rec)
 	step string // technique, while the intruder acts
+	// behind tells the address lent to whom an address shared by translation stands for, in the session written last.
+	behind map[netip.Addr]netip.Addr
 }
 
 // scribe returns a scribe with its own streams of chance, named by component, organisation and day.
@@ -30,7 +33,7 @@ func (w *world) place(o *org, file string, r rec) {
 		return
 	}
 	if r.step != "" {
-		w.cells[cell{file, r.t.Hour(), o.idx}] = true
+		w.cells[cell{file, o.shown(file, r.t).Hour(), o.idx}] = true
 		if w.o.WithoutAttack {
 			return
 		}
@@ -42,5 +45,7 @@ func (w *world) place(o *org, file string, r rec) {
 func (s *scribe) line(o *org, file string, t time.Time, text string) {
 	s.put(o, file, rec{t: t, line: text, step: s.step})
 }
+
+func upper(s string) string { return strings.ToUpper(s) }
 
 func lower(s string) string { return strings.ToLower(s) }

@@ -32,6 +32,11 @@ type Truth struct {
 	Rename        uint64         `json:"rename,omitempty"`
 	WithoutAttack bool           `json:"without_attack,omitempty"`
 	WithoutLayers []tenant.Layer `json:"without_layers,omitempty"`
+	Overlap       bool           `json:"overlap,omitempty"`
+	SharedNAT     bool           `json:"shared_nat,omitempty"`
+	Skew          string         `json:"skew,omitempty"` // as time.Duration writes it
+	Late          bool           `json:"late,omitempty"`
+	IPv6          bool           `json:"ipv6,omitempty"`
 	Campaigns     []Campaign     `json:"campaigns"`
 }
 

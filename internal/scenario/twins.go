@@ -18,7 +18,11 @@ var benign = []twin{
 }
 
 func (w *world) twins() {
-	for _, t := range benign {
+	list := benign
+	if w.kind.directory {
+		list = append(list[:len(list):len(list)], directoryBenign...)
+	}
+	for _, t := range list {
 		t.run(w, w.planner("twin "+t.name))
 	}
 }

@@ -10,7 +10,7 @@ import (
 // first time, two days after both were declared to each other.
 func merger(w *world, s *scribe) {
 	pair := w.reached(s.r, func(c *org) bool {
-		return c.reach.vpn && c.part.outcome != Clear && c.part.outcome != Blind && c.layers[tenant.LayerNetwork]
+		return c.reach.vpn && !c.hub && c.part.outcome != Clear && c.part.outcome != Blind && c.layers[tenant.LayerNetwork]
 	})
 	if len(pair) < 2 || pair[0].serverNet == pair[1].serverNet {
 		return

@@ -71,26 +71,37 @@ type org struct {
 	serial     string // of its firewall
 	reach      reach
 	part       part
+	second     part  // in the second campaign, where there are two
 	techs      int   // the first people of a provider are its technicians
 	jumps      []int // servers that are jump hosts
 	adminLogin string
 	hasVendor  bool
 	sells      string // what a client sells, for its mail
+	firewall   string // product whose log is kept: fortigate, asa; empty: none
+	translates bool   // its gateway logs translations
+	dual       bool   // dual stack
+	v6         netip.Prefix
+	clocks     map[string]clock // folder → how far its clock is off; nil: right
+	late       map[string]bool  // folders whose records arrive late
+	since      time.Time        // the first midnight
+	hub        bool             // itself a partner of other clients
 }
 
 // intruder is what the other side owns, in every scenario: where nobody attacks, its addresses are mere noise.
 type intruder struct {
-	apex     string // domain under which the victims' real domains become labels
-	label    string
-	web      netip.Addr
-	exit     netip.Addr // address it signs in from
-	exits    []netip.Addr
-	asn      int
-	place    place
-	instance string // of its own remote-support server
-	relay    string
-	relayIP  netip.Addr
-	key      string
+	apex      string // domain under which the victims' real domains become labels
+	label     string
+	web       netip.Addr
+	exit      netip.Addr // address it signs in from
+	exits     []netip.Addr
+	asn       int
+	place     place
+	instance  string // of its own remote-support server
+	relay     string
+	relayIP   netip.Addr
+	key       string
+	machine   string // its own computer, as gateways see it
+	machineID string
 }
 
 // vendor is a maker of business software that looks after its product with its own remote-support instance.
@@ -103,6 +114,7 @@ type vendor struct {
 // world is everything of one scenario that is settled before the first record is written.
 type world struct {
 	o         Options
+	kind      *kind
 	names     uint64 // seed of names, addresses and ids
 	start     time.Time
 	provider  *org
@@ -116,6 +128,8 @@ type world struct {
 	lender    string // firm that lends the provider a member of its staff
 	foe       intruder
 	vendor    vendor
+	firms     []*firm // partners beside the provider whose people come to clients
+	natPool   netip.Prefix
 	sites     []site
 	guessers  []netip.Addr
 	scale     float64 // how much more office traffic than is natural
@@ -127,8 +141,8 @@ type world struct {
 	campaigns []Campaign
 }
 
-func newWorld(o Options) *world {
-	w := &world{o: o, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}}
+func newWorld(o Options, k *kind) *world {
+	w := &world{o: o, kind: k, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}}
 	if o.Rename != 0 {
 		w.names = o.Rename
 	}
@@ -141,6 +155,9 @@ func newWorld(o Options) *world {
 	}
 	n := &namer{nr, map[string]bool{}}
 	story := newRNG(o.Seed, "world")
+	if k.pace > 0 {
+		w.scale = k.pace
+	}
 	desks := 0
 	if o.Events > 0 {
 		grown := max(1, float64(o.Events)/float64((o.Clients+2)*o.Days*600))
@@ -152,8 +169,12 @@ func newWorld(o Options) *world {
 		if i > 1 && i%4 == 3 && i <= o.Clients { // overlapping private space
 			p = i - 1
 		}
+		if o.Overlap && i > 0 { // the makers' default networks are few
+			p = 1 + newRNG(o.Seed, "overlap", i).IntN(2)
+		}
 		b := &org{idx: i, client: i > 0, tenant: true, jsonZeek: story.chance(0.2), maildir: story.chance(0.7)}
 		b.populate(n, story, plans[p], desks)
+		b.since = w.start
 		w.orgs = append(w.orgs, b)
 	}
 	w.provider, w.neighbour = w.orgs[0], w.orgs[o.Clients+1]
@@ -186,7 +207,7 @@ func (w *world) grow() {
 			}
 		}
 	}
-	w.scale = max(1, (float64(w.o.Events)-rest)/max(1, unit))
+	w.scale = max(w.scale, (float64(w.o.Events)-rest)/max(1, unit))
 }
 
 // castBase gives every client the usual trust and sensors; a kind changes them where its story needs it.
@@ -328,6 +349,8 @@ func (w *world) nameOthers(n *namer) {
 	for range 6 {
 		w.foe.exits = append(w.foe.exits, r.public())
 	}
+	own := newRNG(w.names, "intruder's computer")
+	w.foe.machine, w.foe.machineID = "DESKTOP-"+upper(own.token(7)), own.guid()
 	w.sites = makeSites(n)
 	for range 24 {
 		w.guessers = append(w.guessers, r.public())

@@ -2,12 +2,13 @@ package scenario
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -22,11 +23,13 @@ var folders = []struct {
 }{
 	{"azure", tenant.LayerCloud}, {"entra", tenant.LayerCloud}, {"m365", tenant.LayerCloud}, {"mail", tenant.LayerMail},
 	{"screenconnect", tenant.LayerAccess}, {"vpn", tenant.LayerAccess}, {"windows", tenant.LayerEndpoint}, {"zeek", tenant.LayerNetwork},
+	{"firewall", tenant.LayerNetwork},
 }
 
 // rec is one native record on its way to its file.
 type rec struct {
 	t    time.Time
+	due  time.Time // of a late source: when it arrives
 	line string
 	post string // Windows: what follows the record number
 	host string // Windows: computer and channel, which count records together
@@ -62,6 +65,8 @@ func (o *org) hasFolder(w *world, name string) bool {
 		return !o.client
 	case "vpn":
 		return o.client
+	case "firewall":
+		return o.firewall != ""
 	}
 	return true
 }
@@ -70,8 +75,10 @@ func (o *org) hasFolder(w *world, name string) bool {
 type output struct {
 	f   *os.File
 	w   *bufio.Writer
-	buf []rec
-	n   int // records written
+	buf []rec // in wait for their hour
+	due []rec // of a late source: numbered, in wait for their delivery
+	n   int   // records written
+	day time.Time
 }
 
 // writer writes the files of one tenant, each in the order of time.
@@ -80,7 +87,8 @@ type writer struct {
 	o      *org
 	dir    string
 	files  map[string]*output
-	last   map[string]int64 // last background record number of a computer and channel
+	outs   map[string][]outage // folder → when a late source is cut off
+	last   map[string]int64    // last background record number of a computer and channel
 	attack *[]attackLine
 }
 
@@ -96,7 +104,7 @@ func (w *world) writeTelemetry(ctx context.Context, dir string) error {
 		if !o.tenant {
 			continue
 		}
-		tw := &writer{w: w, o: o, dir: dir, files: map[string]*output{}, last: map[string]int64{}, attack: &attack}
+		tw := &writer{w: w, o: o, dir: dir, files: map[string]*output{}, outs: map[string][]outage{}, last: map[string]int64{}, attack: &attack}
 		err := tw.run(ctx)
 		if cerr := tw.close(); err == nil {
 			err = cerr
@@ -129,7 +137,7 @@ func (tw *writer) run(ctx context.Context) error {
 		for _, p := range tw.w.plan[tw.o][d] {
 			tw.add(p.file, p.rec)
 		}
-		for _, g := range daily {
+		for _, g := range tw.w.daily() {
 			g.run(tw.w.scribe("day "+g.name, tw.o, d, put), tw.o, d)
 		}
 		for h := range 24 {
@@ -142,7 +150,10 @@ func (tw *writer) run(ctx context.Context) error {
 			}
 		}
 	}
-	return tw.flush(tw.w.end())
+	if err := tw.flush(tw.w.end()); err != nil {
+		return err
+	}
+	return tw.deliver(tw.w.end().AddDate(0, 0, 2))
 }
 
 func (tw *writer) add(file string, r rec) {
@@ -160,12 +171,7 @@ func (tw *writer) add(file string, r rec) {
 // flush writes what happened before t. Background records keep their order and numbers whether or not the
 // intruder's stand among them.
 func (tw *writer) flush(t time.Time) error {
-	names := make([]string, 0, len(tw.files))
-	for name := range tw.files {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(tw.files)) {
 		f := tw.files[name]
 		slices.SortStableFunc(f.buf, func(a, b rec) int {
 			if c := a.t.Compare(b.t); c != 0 {
@@ -182,7 +188,13 @@ func (tw *writer) flush(t time.Time) error {
 		}
 		f.buf = append(f.buf[:0:0], f.buf[n:]...)
 	}
-	return nil
+	return tw.deliver(t)
+}
+
+// isLate reports whether a file's records arrive late.
+func (tw *writer) isLate(name string) bool {
+	folder, _, _ := strings.Cut(name, "/")
+	return tw.o.late[folder]
 }
 
 func (tw *writer) writeOut(name string, f *output, recs []rec) error {
@@ -190,31 +202,99 @@ func (tw *writer) writeOut(name string, f *output, recs []rec) error {
 		return tw.writeMail(recs)
 	}
 	numbers := tw.number(name, recs)
-	rel := "telemetry/" + tw.o.id + "/" + name
-	if f.w == nil {
-		path := filepath.Join(tw.dir, filepath.FromSlash(rel))
-		file, err := os.Create(path)
-		if err != nil {
-			return err
+	if tw.isLate(name) {
+		for i, r := range recs {
+			if r.host != "" {
+				r.line += strconv.FormatInt(numbers[i], 10) + r.post
+				r.host = ""
+			}
+			if r.due = tw.arrival(name, r); len(f.due) >= held && r.step == "" {
+				r.due = r.t
+			}
+			f.due = append(f.due, r)
 		}
-		f.f, f.w = file, bufio.NewWriterSize(file, 1<<16)
-		f.w.WriteString(fileHeader(name, tw.o, tw.w.start))
+		return nil
+	}
+	if err := tw.open(name, name, f, tw.w.start); err != nil {
+		return err
 	}
 	for i, r := range recs {
-		f.n++
-		f.w.WriteString(r.line)
 		if r.host != "" {
-			f.w.WriteString(strconv.FormatInt(numbers[i], 10))
-			f.w.WriteString(r.post)
+			r.line += strconv.FormatInt(numbers[i], 10) + r.post
 		}
-		if err := f.w.WriteByte('\n'); err != nil {
-			return fmt.Errorf("writing %s: %w", rel, err)
-		}
-		if r.step != "" {
-			*tw.attack = append(*tw.attack, attackLine{rel, f.n, r.step})
+		if err := tw.put(name, f, r); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// open begins a file, where it is not open yet.
+func (tw *writer) open(name, as string, f *output, day time.Time) error {
+	if f.w != nil {
+		return nil
+	}
+	file, err := os.Create(filepath.Join(tw.dir, "telemetry", tw.o.id, filepath.FromSlash(as)))
+	if err != nil {
+		return err
+	}
+	f.f, f.w, f.day, f.n = file, bufio.NewWriterSize(file, 1<<16), day, 0
+	f.w.WriteString(fileHeader(name, tw.o, day))
+	return nil
+}
+
+func (tw *writer) put(as string, f *output, r rec) error {
+	f.n++
+	f.w.WriteString(r.line)
+	if err := f.w.WriteByte('\n'); err != nil {
+		return fmt.Errorf("writing %s of %s: %w", as, tw.o.id, err)
+	}
+	if r.step != "" {
+		*tw.attack = append(*tw.attack, attackLine{"telemetry/" + tw.o.id + "/" + as, f.n, r.step})
+	}
+	return nil
+}
+
+// deliver writes what arrives before t from late sources, each day's arrivals into a file of their own.
+func (tw *writer) deliver(t time.Time) error {
+	for _, name := range slices.Sorted(maps.Keys(tw.files)) {
+		f := tw.files[name]
+		if len(f.due) == 0 {
+			continue
+		}
+		slices.SortStableFunc(f.due, func(a, b rec) int {
+			return cmp.Or(a.due.Compare(b.due), a.t.Compare(b.t), strings.Compare(a.step, b.step))
+		})
+		n, _ := slices.BinarySearchFunc(f.due, t, func(r rec, t time.Time) int { return r.due.Compare(t) })
+		for _, r := range f.due[:n] {
+			day := r.due.Truncate(24 * time.Hour)
+			if f.w != nil && !day.Equal(f.day) {
+				if err := tw.shut(name, f, f.day.AddDate(0, 0, 1)); err != nil {
+					return err
+				}
+			}
+			as := rotated(name, day)
+			if err := tw.open(name, as, f, day); err != nil {
+				return err
+			}
+			if err := tw.put(as, f, r); err != nil {
+				return err
+			}
+		}
+		f.due = append(f.due[:0:0], f.due[n:]...)
+	}
+	return nil
+}
+
+// shut ends a file.
+func (tw *writer) shut(name string, f *output, end time.Time) error {
+	f.w.WriteString(fileFooter(name, tw.o, end))
+	err := f.w.Flush()
+	if cerr := f.f.Close(); err == nil {
+		err = cerr
+	}
+	f.f, f.w = nil, nil
+	return err
 }
 
 // number gives Windows records their numbers: they grow with time, as if a busy log were forwarded in part, and an
@@ -278,12 +358,7 @@ func (tw *writer) close() error {
 		if f.f == nil {
 			continue
 		}
-		f.w.WriteString(fileFooter(name, tw.o, tw.w.end()))
-		err := f.w.Flush()
-		if cerr := f.f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil && first == nil {
+		if err := tw.shut(name, f, tw.w.end()); err != nil && first == nil {
 			first = err
 		}
 	}
