@@ -6,6 +6,7 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/binetflow"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/dhcp"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/eve"
@@ -41,6 +42,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, decode.Objects(objects))
 	carried = append(carried, flowlog.Streams()...)
 	carried = append(carried, firewall.Streams()...)
+	carried = append(carried, dhcp.Streams()...)
 	carried = append(carried, syslog.Lines(inner))
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
