@@ -1,0 +1,5 @@
+//go:build !race
+
+package enumeration
+
+const floodSources = 1_000_000

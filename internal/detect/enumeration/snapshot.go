@@ -1,0 +1,176 @@
+package enumeration
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// saved is the whole state as it is written: lists in a fixed order, so that equal states are equal bytes.
+type saved struct {
+	Tenants   []savedTenant
+	NextPurge int64
+}
+
+type savedTenant struct {
+	ID              tenant.ID
+	First           int64
+	Served          bool
+	Sources         []savedSource
+	Trusts          []savedTrust
+	Resolvers       []savedResolver
+	Controllers     []netip.Addr
+	ControllerNames []string
+	Zones           []savedZone
+	Strong, Weak    []uint32
+	Noise           *noise
+	Heard           []uint32 // the sources of the noise
+}
+
+type savedSource struct {
+	Key    sourceKey
+	Source source
+}
+
+type savedTrust struct {
+	Trust tenant.TrustID
+	Kind  kind
+	Habit habit
+}
+
+type savedResolver struct {
+	Addr  netip.Addr
+	Hosts []uint32
+}
+
+type savedZone struct {
+	Name  string
+	Names []uint32
+}
+
+// Snapshot returns the whole state.
+func (d *Detector) Snapshot() ([]byte, error) {
+	out := saved{NextPurge: d.nextPurge}
+	for _, id := range sortedTenants(d.tenants) {
+		out.Tenants = append(out.Tenants, d.tenants[id].save())
+	}
+	return detect.EncodeState(&out)
+}
+
+func (ts *tenantState) save() savedTenant {
+	out := savedTenant{ID: ts.id, First: ts.first, Served: ts.served, Strong: ts.strong, Weak: ts.weak, Noise: ts.noise}
+	keys := make([]sourceKey, 0, len(ts.sources))
+	for k := range ts.sources {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, sourceKey.compare)
+	for _, k := range keys {
+		out.Sources = append(out.Sources, savedSource{k, *ts.sources[k]})
+	}
+	for k, h := range ts.trusts {
+		out.Trusts = append(out.Trusts, savedTrust{k.trust, k.kind, *h})
+	}
+	slices.SortFunc(out.Trusts, func(a, b savedTrust) int {
+		if c := strings.Compare(string(a.Trust), string(b.Trust)); c != 0 {
+			return c
+		}
+		return int(a.Kind) - int(b.Kind)
+	})
+	for a, r := range ts.resolvers {
+		out.Resolvers = append(out.Resolvers, savedResolver{a, r.Hosts})
+	}
+	slices.SortFunc(out.Resolvers, func(a, b savedResolver) int { return a.Addr.Compare(b.Addr) })
+	for a := range ts.controllers {
+		out.Controllers = append(out.Controllers, a)
+	}
+	slices.SortFunc(out.Controllers, netip.Addr.Compare)
+	for n := range ts.controllerNames {
+		out.ControllerNames = append(out.ControllerNames, n)
+	}
+	slices.Sort(out.ControllerNames)
+	for n, z := range ts.zones {
+		out.Zones = append(out.Zones, savedZone{n, z.Names})
+	}
+	slices.SortFunc(out.Zones, func(a, b savedZone) int { return strings.Compare(a.Name, b.Name) })
+	if ts.noise != nil {
+		for h := range ts.noise.sources {
+			out.Heard = append(out.Heard, h)
+		}
+		slices.Sort(out.Heard)
+	}
+	return out
+}
+
+// Restore takes a state that Snapshot returned.
+func (d *Detector) Restore(b []byte) error {
+	var in saved
+	if err := detect.DecodeState(b, &in); err != nil {
+		return err
+	}
+	d.nextPurge = in.NextPurge
+	for _, st := range in.Tenants {
+		ts := d.tenant(st.ID)
+		ts.first, ts.served, ts.strong, ts.weak = st.First, st.Served, st.Strong, st.Weak
+		for _, x := range st.Sources {
+			s := &x.Source
+			if err := s.check(); err != nil {
+				return fmt.Errorf("reading the state of enumeration: source %s of tenant %s: %w", x.Key.name(), st.ID, err)
+			}
+			ts.sources[x.Key] = s
+			if s.Episode != nil {
+				ts.active[x.Key] = s
+			}
+		}
+		for _, x := range st.Trusts {
+			ts.trusts[trustKind{x.Trust, x.Kind}] = &x.Habit
+		}
+		for _, x := range st.Resolvers {
+			ts.resolvers[x.Addr] = &askers{x.Hosts}
+		}
+		for _, a := range st.Controllers {
+			ts.controllers[a] = struct{}{}
+		}
+		for _, n := range st.ControllerNames {
+			ts.controllerNames[n] = struct{}{}
+		}
+		for _, z := range st.Zones {
+			ts.zones[z.Name] = &zone{z.Names}
+		}
+		if ts.noise = st.Noise; ts.noise != nil {
+			if len(ts.noise.Evidence) == 0 {
+				return fmt.Errorf("reading the state of enumeration: noise of tenant %s without an event", st.ID)
+			}
+			ts.noise.sources = make(map[uint32]struct{}, len(st.Heard))
+			for _, h := range st.Heard {
+				ts.noise.sources[h] = struct{}{}
+			}
+		}
+	}
+	return nil
+}
+
+// check refuses a source that no detector could have written.
+func (s *source) check() error {
+	for _, x := range s.Kinds {
+		if x.Kind >= kinds || len(x.Things) > maxThings {
+			return fmt.Errorf("a kind of act that is not known, or too much of it")
+		}
+	}
+	ep := s.Episode
+	if ep == nil {
+		return nil
+	}
+	if len(ep.Evidence) == 0 || len(ep.Kinds) == 0 {
+		return fmt.Errorf("an episode of nothing")
+	}
+	for _, k := range ep.Kinds {
+		if k.Kind >= kinds || len(k.Techniques) == 0 {
+			return fmt.Errorf("an episode of no known kind")
+		}
+	}
+	return nil
+}
