@@ -32,9 +32,11 @@ func (d *Detector) explainBy(o *open, a *act) {
 		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: p.Owner, Reason: p.Reason, Until: p.Until}
 	}
 	if !t.Hours.Contains(a.event.Time) {
+		o.Beyond = true
 		o.Facts = worded(o.Facts, "It lies outside of the hours that the trust declares.", 6)
 	}
 	if len(t.Destinations) > 0 && o.Kind != kindRelay && !matches(t.Destinations, a.target) {
+		o.Beyond = true
 		o.Facts = worded(o.Facts, fmt.Sprintf("%s is none of the destinations that the trust declares.", value(a.target)), 6)
 	}
 	if len(t.Rights) > 0 && !slices.ContainsFunc(t.Rights, administers) {
@@ -81,7 +83,8 @@ func covers(patterns []string, a *act) bool {
 	})
 }
 
-// jumpHost suppresses going on from a host that the trust declares for just that, unless it leads to somebody else.
+// jumpHost suppresses going on from a host that the trust declares for just that, unless it leads to somebody
+// else, or beyond the hours or destinations of the trust.
 func (d *Detector) jumpHost(o *open, l *landing, s *source) {
 	t := d.model.Trust(l.Who.Trust)
 	if t == nil || !matches(t.JumpHosts, s.Host) {
@@ -89,7 +92,7 @@ func (d *Detector) jumpHost(o *open, l *landing, s *source) {
 	}
 	o.Jump = true
 	f := o.Finding
-	if len(o.Crossing) > 0 || len(o.Facts) > 0 {
+	if len(o.Crossing) > 0 || o.Beyond {
 		if f.Suppressed != nil && f.Suppressed.By == "trust" {
 			f.Suppressed = nil
 		}

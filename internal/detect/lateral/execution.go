@@ -1,6 +1,7 @@
 package lateral
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -182,6 +183,10 @@ func (d *Detector) add(p *pair, s sign, a *act, emit detect.Emit) {
 		}
 		o = d.began(p, a, emit)
 	}
+	if o.Finding.Partner == "" && p.Who.Partner != "" { // a later act told through whom
+		o.Finding.Partner, o.Finding.Trust = p.Who.Partner, p.Who.Trust
+		o.actor(p.Who.Account)
+	}
 	if half == &p.Orders {
 		d.count(p, o, s, a)
 	}
@@ -214,6 +219,7 @@ func (d *Detector) began(p *pair, a *act, emit detect.Emit) *open {
 	o := &open{Finding: f, Kind: kindExecution, Source: p.Source.String(), Warm: d.warm(e.Tenant, e.Time), Watched: e.Time.UnixNano() - d.s.First[e.Tenant]}
 	o.ends(p.Source, p.Target)
 	o.target(p.Target)
+	o.actor(p.Who.Account)
 	d.open(o, emit)
 	if s := d.source(a, true); s != nil {
 		s.grow(f.ID)
@@ -236,9 +242,22 @@ func (d *Detector) count(p *pair, o *open, s sign, a *act) {
 		d.practise(e.Time, true, "execs", string(e.Tenant), s.How.String())
 	}
 	others := d.s.Habits[digest("execs", string(e.Tenant), s.How.String())].Hosts - 1
-	if days := old.before(e.Time); first || days < o.HabitDays || fresh && o.Known {
-		o.Known, o.HabitDays, o.HabitHosts, o.Others, o.Newest = !fresh, days, old.Hosts, max(others, 0), s.How.String()
+	days, known := old.before(e.Time), !fresh
+	// Of several mechanisms the least usual one is told; of equally unusual ones the one named first.
+	less := cmp.Or(cmp.Compare(days, o.HabitDays), compareBool(known, o.Known), cmp.Compare(s.How, o.Newest)) < 0
+	if first || less {
+		o.Known, o.HabitDays, o.HabitHosts, o.Others, o.Newest = known, days, old.Hosts, max(others, 0), s.How
 	}
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // habitual is whose habit an act belongs to: a partner's person, wherever the address of the day; else the host.

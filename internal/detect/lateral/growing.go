@@ -38,13 +38,13 @@ type open struct {
 
 	Signs, Writes, Opened, Calls, Made int
 	HabitDays, HabitHosts, Others      int
-	Newest                             string
+	Newest                             mechanism // the order whose habit is judged
 	Elsewhere                          int
 	Watched                            int64 // how long the tenant was watched, in nanoseconds
 
 	Both, Known, Warm, Guessed, Privileged, Explicit bool
 	Switched, Hopped, Executed                       bool // what else the source did in its session
-	Unexplained, Declared, Jump, ByTool              bool
+	Unexplained, Declared, Jump, ByTool, Beyond      bool
 }
 
 // open takes a new finding in. Where there is no room what was held back is told first.

@@ -28,10 +28,13 @@ func turned(e *ocsf.Event) *ocsf.Event {
 	x := *e
 	x.Remote, x.Process, x.Flow, x.Cloud = nil, nil, nil, nil
 	low := byte(n / 3)
+	if x.Tenant = "c0"; x.Trust != "" { // at one tenant, that pairs of hosts come together
+		x.Trust = "isl-c0"
+	}
 	if !x.Src.IP.IsValid() {
 		x.Src.IP = netip.AddrFrom4([4]byte{10, 0, 7, low})
 	}
-	x.Dst = ocsf.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 5, low % 7}), Port: 445}
+	x.Dst = ocsf.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 5, low % 2}), Port: 445}
 	set := func(source string, class ocsf.ClassUID, activity string, fields ...string) {
 		x.Source, x.Class, x.Activity, x.Status, x.Fields = source, class, activity, ocsf.StatusSuccess, nil
 		for i := 0; i+1 < len(fields); i += 2 {

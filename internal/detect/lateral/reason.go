@@ -25,7 +25,7 @@ func (o *open) reason() string {
 		b.WriteString(" " + f)
 	}
 	if !o.Warm {
-		fmt.Fprintf(&b, " The tenant was watched for only %s before, less than %s, so that being new means little yet.", span(o.Watched), WarmTime)
+		fmt.Fprintf(&b, " The tenant was watched for %s before, less than %s, so that being new means little yet.", span(o.Watched), WarmTime)
 	}
 	return b.String()
 }
@@ -95,7 +95,7 @@ func (o *open) hopReason(b *strings.Builder) {
 	if o.From != "" {
 		fmt.Fprintf(b, " from %s", o.From)
 	}
-	fmt.Fprintf(b, "; from there %s was reached (%s), which it never reached before.", words(o.Targets, o.More), o.mechanisms())
+	fmt.Fprintf(b, "; from there somebody reached %s (%s), where that host never was before.", words(o.Targets, o.More), o.mechanisms())
 	if o.ByTool {
 		b.WriteString(" Who sits at that host may have done it, too.")
 	}
@@ -167,7 +167,12 @@ func days(n int) string {
 	return fmt.Sprintf("%d days", n)
 }
 
-func span(ns int64) time.Duration { return time.Duration(ns).Round(time.Minute) }
+func span(ns int64) string {
+	if ns < int64(time.Minute) {
+		return "less than a minute"
+	}
+	return time.Duration(ns).Round(time.Minute).String()
+}
 
 func either(a, b string) string {
 	if a != "" {
