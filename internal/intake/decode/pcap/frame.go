@@ -27,6 +27,8 @@ type packet struct {
 
 	fragment bool // a fragment behind the first: it has no transport header
 	more     bool // further fragments follow
+	tiny     bool // TCP's header is split: a first fragment without flags, or the second with them
+	offset   uint16
 	id       uint32
 }
 
@@ -60,6 +62,11 @@ func (p *packet) frame(link layers.LinkType, b []byte, length int) error {
 	skip := 0
 	switch link {
 	case layers.LinkTypeEthernet:
+		if len(b) >= 8 && len(b) < 14 && p.more { // RFC 1858 2: nobody but who wants to pass a filter sends these
+			p.tiny, p.seq = true, binary.BigEndian.Uint32(b[4:])
+			p.sport, p.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+			return nil
+		}
 		if len(b) < 14 {
 			return errors.New("the Ethernet header is cut short")
 		}
@@ -130,6 +137,7 @@ func (p *packet) ipv4(b []byte, length int) error {
 	p.src, p.dst, p.proto = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), b[9]
 	frag := binary.BigEndian.Uint16(b[6:])
 	p.fragment, p.more, p.id = frag&0x1fff != 0, frag&0x2000 != 0, uint32(binary.BigEndian.Uint16(b[4:]))
+	p.offset = frag & 0x1fff
 	return p.transport(b[min(head, len(b)):min(len(b), max(total, head))], total-head)
 }
 
@@ -160,6 +168,7 @@ func (p *packet) ipv6(b []byte, length int) error {
 			}
 			frag := binary.BigEndian.Uint16(b[2:])
 			p.fragment, p.more, p.id = frag&0xfff8 != 0, frag&1 != 0, binary.BigEndian.Uint32(b[4:])
+			p.offset = frag >> 3
 			size = 8
 		case 51: // authentication: RFC 4302 2.2
 			if len(b) < 2 {
@@ -184,11 +193,22 @@ func (p *packet) ipv6(b []byte, length int) error {
 func (p *packet) transport(b []byte, length int) error {
 	if p.fragment {
 		p.payload = int64(length)
+		if p.proto == protoTCP {
+			p.payload = int64(max(0, min(length, int(p.offset)*8+length-20))) // the header's rest is none
+		}
+		if p.proto == protoTCP && p.offset == 1 && len(b) > 5 {
+			p.tiny, p.flags = true, b[5]
+		}
 		return nil
 	}
 	head := 0
 	switch p.proto {
 	case protoTCP:
+		if len(b) >= 8 && len(b) < 14 && p.more { // RFC 1858 2: nobody but who wants to pass a filter sends these
+			p.tiny, p.seq = true, binary.BigEndian.Uint32(b[4:])
+			p.sport, p.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+			return nil
+		}
 		if len(b) < 14 {
 			return errors.New("TCP header is cut short")
 		}

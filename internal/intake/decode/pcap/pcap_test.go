@@ -199,6 +199,7 @@ func TestOtherProtocolsAndShapesOfFrames(t *testing.T) {
 		}
 		return append(out, f[12:]...)
 	}
+	syn := segment(client, server, flagSYN, 1, 0)
 	tcp6 := segment(client6, server6, flagSYN, 1, 0)
 	hopByHop := append([]byte{protoTCP, 0, 1, 4, 0, 0, 0, 0}, tcp6...)
 	first := append([]byte{protoUDP, 0, 0, 1, 0, 0, 0, 9}, datagram(client6, server6, 24)...)
@@ -225,6 +226,9 @@ func TestOtherProtocolsAndShapesOfFrames(t *testing.T) {
 			[]string{`udp [2001:db8::10]:40000 > [2001:db8:1::20]:443 S0 "D" 40/0 bytes 2/0 packets 1ms`}, nil},
 		{"fragments", frames{ip(protoUDP, c, s, 0x2000, datagram(client, dns, 24)), ip(protoUDP, c, s, 4, make([]byte, 10)), ip(protoUDP, c, s, 4, make([]byte, 10))},
 			[]string{`udp 192.0.2.10:40000 > 198.51.100.20:53 S0 "D" 34/0 bytes 2/0 packets 1ms`}, []string{"a fragment whose first was not seen"}},
+		{"a TCP header in three pieces", frames{ip(protoTCP, c, s, 0x2000, syn[:8]), ip(protoTCP, c, s, 0x2001, syn[8:16]), ip(protoTCP, c, s, 2, syn[16:]), ip(protoTCP, s, c, 0, segment(server, client, flagRST|flagACK, 0, 0))},
+			[]string{`tcp 192.0.2.10:40000 > 198.51.100.20:443 REJ "Sr" 0/0 bytes 2/1 packets 3ms`}, nil},
+		{"half of a TCP header", frames{ip(protoTCP, c, s, 0x2000, syn[:8]), ip(protoTCP, c, s, 0x2003, syn[8:16])}, nil, []string{"a fragment whose first was not seen"}},
 		{"ARP is passed over", frames{ether(0x0806, make([]byte, 28))}, nil, nil},
 		{"broken headers", frames{{1, 2}, ether(0x0800, []byte{0x45}), ether(0x0800, make([]byte, 20)), ether(0x86dd, make([]byte, 8)), ip(protoTCP, c, s, 0, make([]byte, 20)), ip(protoUDP, c, s, 0, make([]byte, 4))}, nil,
 			[]string{"the Ethernet header is cut short", "IPv4 header is cut short", "IPv4 header: its version or length is wrong", "IPv6 header is cut short", "TCP data offset: 0 bytes are less than the header's 20", "UDP header is cut short"}},

@@ -45,11 +45,12 @@ type table struct {
 	other     list.List // of *flow
 	over      list.List // of *flow: TCP connections that were closed or reset
 	fragments map[fragmentKey]key
-	now       time.Time // the latest packet's
+	tiny      map[fragmentKey]packet // first fragments that hold half of TCP's header
+	now       time.Time              // the latest packet's
 }
 
 func newTable(sink decode.Sink, most int) *table {
-	return &table{sink: sink, most: most, flows: map[key]*list.Element{}, fragments: map[fragmentKey]key{}}
+	return &table{sink: sink, most: most, flows: map[key]*list.Element{}, fragments: map[fragmentKey]key{}, tiny: map[fragmentKey]packet{}}
 }
 
 // requests are the ICMP types that are answers, with the type that they answer.
@@ -85,6 +86,13 @@ func (t *table) add(p *packet) error {
 	if y := p.time.Year(); y < 1971 || y >= 2100 {
 		return errors.New("time of the packet: not within 1971 to 2099")
 	}
+	if p.tiny {
+		whole, waits := t.whole(p)
+		if waits {
+			return nil
+		}
+		p = whole
+	}
 	k, err := t.place(p)
 	if err != nil {
 		return err
@@ -116,6 +124,25 @@ func (t *table) add(p *packet) error {
 		was.MoveToBack(el)
 	}
 	return nil
+}
+
+// whole joins the halves of a TCP header that two fragments split. The first waits for the second.
+func (t *table) whole(p *packet) (whole *packet, waits bool) {
+	id := fragmentKey{p.src, p.dst, p.id, p.proto}
+	if !p.fragment {
+		if len(t.tiny) >= maxFragments {
+			clear(t.tiny)
+		}
+		t.tiny[id] = *p
+		return nil, true
+	}
+	first, ok := t.tiny[id]
+	if !ok {
+		return p, false
+	}
+	delete(t.tiny, id)
+	first.tiny, first.flags, first.more = false, p.flags, p.more
+	return &first, false
 }
 
 // place returns the connection of a packet; fragments behind the first belong to that of the first.
