@@ -51,8 +51,8 @@ func mostly(form *regexp.Regexp) func(string, []byte) bool {
 			if total++; total > lookAt {
 				break
 			}
-			if len(line) < 20 || line[0] < '0' || line[0] > '9' {
-				continue
+			if len(line) < 20 || line[0] < '0' || line[0] > '9' || !bytes.Contains(line, []byte("DHCP")) {
+				continue // carried lines are asked one by one
 			}
 			if _, text, ok := dated(string(line[:min(len(line), 1024)])); ok && form.MatchString(text) {
 				yes++

@@ -1,5 +1,6 @@
-// Package vpn decodes what VPN gateways log: OpenVPN servers, Cisco ASA (syslog) and Palo Alto GlobalProtect
-// (CSV export). Logons come out as authentication events, sessions as tunnel events "open" and "close" that
+// Package vpn decodes what VPN gateways log: OpenVPN servers (log, status file, management interface), WireGuard
+// (kernel messages, `wg show all dump`, the exporter's metrics), Cisco ASA (syslog), Palo Alto GlobalProtect (CSV
+// export) and Windows' Network Policy Server. Logons come out as authentication events, sessions as tunnel events "open" and "close" that
 // carry an ocsf.Lease: who held which inner address, and from where they came. Every other line comes out as an
 // event "other", so that nothing is dropped silently.
 //
@@ -32,6 +33,12 @@ func Streams() []decode.Stream {
 		{Name: "openvpn", Recognise: isOpenVPN, Read: readOpenVPN},
 		{Name: "cisco/asa", Recognise: isASA, Read: readASA},
 		{Name: "globalprotect", Recognise: isGlobalProtect, Read: readGlobalProtect},
+		{Name: "openvpn/status", Recognise: isStatus, Read: readStatus},
+		{Name: "openvpn/management", Recognise: isManagement, Read: readManagement},
+		{Name: "wireguard/kernel", Recognise: isKernel, Read: readKernel},
+		{Name: "wireguard/dump", Recognise: isDump, Read: readDump},
+		{Name: "wireguard/exporter", Recognise: isMetrics, Read: readMetrics},
+		{Name: "windows/nps", Recognise: isNPS, Read: readNPS},
 	}
 }
 

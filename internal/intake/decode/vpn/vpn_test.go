@@ -271,6 +271,9 @@ func FuzzStreams(f *testing.F) {
 		}
 		f.Add(raw)
 	}
+	for _, c := range sessionLogs {
+		f.Add([]byte(c.text))
+	}
 	f.Add([]byte("Sep 21 14:58:56 fw %ASA-6-302013: Built inbound TCP connection 1 for a:1.2.3.4/5 (1.2.3.4/5) to b:5.6.7.8/9\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, s := range Streams() {
