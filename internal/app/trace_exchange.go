@@ -244,10 +244,10 @@ func (c *Case) Accept(x *Exchange, docs map[string][]byte) ([]string, error) {
 		}
 		addr, _ := netip.ParseAddr(r.Address)
 		if len(s.Answer.Hops) == 0 && addr.IsValid() {
-			c.closed[c.graph.Locate(c.Model, tenant.ID(r.Asker), addr).Name()] = fmt.Sprintf("%s answered for %s: %s, %s", r.Asked, r.Address, s.Answer.Outcome, s.Answer.Reason)
+			c.closed[addr.Unmap().String()] = fmt.Sprintf("%s answered for %s: %s, %s", r.Asked, r.Address, s.Answer.Outcome, s.Answer.Reason)
 		}
 		for _, h := range s.Answer.Hops {
-			t := hop.Told{By: r.Asked, Tenant: tenant.ID(r.Asker), To: c.graph.Locate(c.Model, tenant.ID(r.Asker), addr), Partner: tenant.PartnerID(r.Asked),
+			t := hop.Told{By: r.Asked, Tenant: tenant.ID(r.Asker), To: addr.Unmap(), Partner: tenant.PartnerID(r.Asked),
 				Start: earlier(h.Start, r.At), End: h.End, Kind: h.Kind, Port: h.Port, User: strings.ToLower(h.Account), File: name, Share: float64(h.Confidence) / 100}
 			if t.From, err = netip.ParseAddr(h.From); err != nil {
 				t.FromHost = h.From

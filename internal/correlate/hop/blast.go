@@ -251,7 +251,7 @@ func (b *blast) reach(r Reached) bool {
 	}
 	better := most(old.Reach, r.Reach) != old.Reach
 	if !better && old.Reach == r.Reach {
-		better = cmp.Or(r.Time.Compare(old.Time), cmp.Compare(r.Depth, old.Depth), comparePlaces(r.From, old.From), cmp.Compare(r.Kind, old.Kind), cmp.Compare(r.User, old.User),
+		better = cmp.Or(r.Time.Compare(old.Time), cmp.Compare(r.Depth, old.Depth), cmp.Compare(r.vague(), old.vague()), comparePlaces(r.From, old.From), cmp.Compare(r.Kind, old.Kind), cmp.Compare(r.User, old.User),
 			cmp.Compare(r.Evidence.File, old.Evidence.File), cmp.Compare(r.Evidence.Record, old.Evidence.Record)) < 0
 	}
 	if better {
@@ -260,6 +260,14 @@ func (b *blast) reach(r Reached) bool {
 		return earlier
 	}
 	return false
+}
+
+// vague is 1 where the kind does not say by what.
+func (r *Reached) vague() int {
+	if r.Kind == "connection" {
+		return 1
+	}
+	return 0
 }
 
 // spread follows who went on from what was reached. A mounted share or a logon over the network is followed only
@@ -397,11 +405,6 @@ func (g *Graph) during(m *tenant.Model, id tenant.ID, from, to time.Time, want f
 			User: e.user, Seen: slices.Clone(e.seen), Others: len(list) - 1, Share: 1 / float64(len(list)), Evidence: ocsf.Evidence{File: e.file, Record: e.record}})
 	}
 	return out
-}
-
-// Locate returns the place that a tenant's telemetry means by an address, so that an answer can be put to it.
-func (g *Graph) Locate(m *tenant.Model, id tenant.ID, a netip.Addr) Place {
-	return g.traceIndex(m).place(id, a)
 }
 
 // SeenBy returns the tenants whose telemetry has an address as its own, or a session from it; sorted.

@@ -210,7 +210,7 @@ func TestWhatAnotherOrganisationToldGoesOn(t *testing.T) {
 	if ask == nil || ask.Organisation != "outsider" {
 		t.Fatalf("got %+v", ask)
 	}
-	g.Learn(Told{By: "outsider", Tenant: "south", To: g.Locate(m, "south", ask.Place.Addr), From: addr("192.168.7.7"), Partner: "outsider", Start: minute(8), End: minute(51), Kind: "rdp", Share: 0.9})
+	g.Learn(Told{By: "outsider", Tenant: "south", To: ask.Place.Addr, From: addr("192.168.7.7"), Partner: "outsider", Start: minute(8), End: minute(51), Kind: "rdp", Share: 0.9})
 	got := g.Trace(m, point)
 	if w := way(got); w != "? outsider → /192.168.7.7 → /203.0.113.9 → south/10.2.0.5" || !got.Hops[0].Told || !slices.Contains(got.Hops[0].For, "outsider answered so from its own telemetry") {
 		t.Errorf("%s: %+v", w, got.Hops[0])

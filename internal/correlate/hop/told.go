@@ -12,7 +12,7 @@ import (
 type Told struct {
 	By         string // who answered, as messages name it
 	Tenant     tenant.ID
-	To         Place // the place that was asked for
+	To         netip.Addr // the address that was asked for
 	From       netip.Addr
 	FromHost   string // used where From is invalid
 	Partner    tenant.PartnerID
@@ -31,19 +31,39 @@ func (g *Graph) Learn(t Told) {
 	g.flows.index = nil
 }
 
-// answered makes an edge of what was told. An address that our model does not place belongs to who answered.
+// answered makes an edge of what was told.
 func (ix *traceIndex) answered(t *Told) *edge {
 	from := Place{Partner: t.Partner, Host: Short(t.FromHost)}
-	if t.From.IsValid() {
-		from = Place{Partner: t.Partner, Addr: t.From.Unmap()}
-		if p := ix.model.Partner(t.Partner); p != nil && p.Tenant != "" {
-			from = ix.place(p.Tenant, t.From)
-		} else if in := ix.place(t.Tenant, t.From); in.Tenant == "" && in.Partner != "" {
-			from = in
-		}
-	} else if p := ix.model.Partner(t.Partner); p != nil && p.Tenant != "" {
-		from = ix.host(p.Tenant, from.Host)
+	if home := ix.home(t.Partner); home != "" && !t.From.IsValid() {
+		from = ix.host(home, from.Host)
+	} else if t.From.IsValid() {
+		from = ix.theirs(t, t.From, t.Kind != flowNAT)
 	}
-	return &edge{from: from, to: t.To, start: ix.common(t.Tenant, t.Start), end: ix.common(t.Tenant, t.End), port: t.Port, kind: t.Kind,
+	return &edge{from: from, to: ix.theirs(t, t.To, false), start: ix.common(t.Tenant, t.Start), end: ix.common(t.Tenant, t.End), port: t.Port, kind: t.Kind,
 		user: t.User, told: true, share: t.Share, by: t.By, file: t.File, record: 1}
+}
+
+// home is the tenant that a partner is, or that is named where a partner should be.
+func (ix *traceIndex) home(p tenant.PartnerID) tenant.ID {
+	if x := ix.model.Partner(p); x != nil {
+		return x.Tenant
+	}
+	if ix.model.Tenant(tenant.ID(p)) != nil {
+		return tenant.ID(p)
+	}
+	return ""
+}
+
+// theirs is the place that who answered means by an address: private space is its own, whatever it means to us.
+func (ix *traceIndex) theirs(t *Told, a netip.Addr, outside bool) Place {
+	a, home := a.Unmap(), ix.home(t.Partner)
+	switch p := ix.place(t.Tenant, a); {
+	case p.Partner == t.Partner, home != "" && p.Tenant == home:
+		return p
+	case home != "" && (a.IsPrivate() || !outside):
+		return ix.place(home, a)
+	case outside && !a.IsPrivate():
+		return p // somebody else's, or the Internet's
+	}
+	return Place{Partner: t.Partner, Addr: a}
 }
