@@ -98,8 +98,11 @@ type clock struct {
 	at     int64 // nanoseconds since 1970 of that uptime; 0 unknown
 }
 
-// since1970 is a time of exporters' clocks that is taken as set.
-func since1970(nanos int64) bool { return nanos > int64(30*365*24*time.Hour) }
+// isSet reports whether a time is one that a clock shows which was set: of 2000 to 2099, about.
+func isSet(nanos int64) bool {
+	const year = int64(365*24+6) * int64(time.Hour)
+	return nanos > 30*year && nanos < 130*year-year/100
+}
 
 // relative returns the time at an uptime in milliseconds, which wraps at 2^32 (RFC 3954 5.1), as the one nearest to
 // that of the header.
@@ -450,7 +453,7 @@ func (f *fields) times(c *clock, received int64) {
 			r.start = r.end - max(0, int64(int32(f.last-f.first)))*1e6
 		}
 	}
-	if !since1970(r.start) || !since1970(r.end) {
+	if !isSet(r.start) || !isSet(r.end) {
 		took := max(0, r.end-r.start)
 		if took > int64(maxDuration) {
 			took = 0

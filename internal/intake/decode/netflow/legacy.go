@@ -31,7 +31,7 @@ func (t *Translator) version5(e *exporter, received int64, p []byte) error {
 		return err
 	}
 	c := clock{uptime: h.SysUptime, export: int64(h.UnixSecs)*1e9 + int64(h.UnixNSecs%1e9)}
-	if since1970(c.export) {
+	if isSet(c.export) {
 		c.at = c.export
 	}
 	id := domainID{version5, uint32(h.EngineType)<<8 | uint32(h.EngineId)}

@@ -23,7 +23,7 @@ func (t *Translator) version9(e *exporter, received int64, p []byte) error {
 		return errors.New("shorter than a header")
 	}
 	c := clock{uptime: binary.BigEndian.Uint32(p[4:]), export: int64(binary.BigEndian.Uint32(p[8:])) * 1e9}
-	if since1970(c.export) {
+	if isSet(c.export) {
 		c.at = c.export
 	}
 	id := domainID{version9, binary.BigEndian.Uint32(p[16:])}
@@ -181,7 +181,7 @@ func (t *Translator) options(d *domain, id domainID, f *fields, c *clock) {
 
 // since sets the uptime of an export: IPFIX's header has none, but it follows from the boot's time.
 func (c *clock) since(boot int64) {
-	if boot != 0 && since1970(c.export) {
+	if boot != 0 && isSet(c.export) {
 		up := (c.export - boot) / 1e6
 		c.uptime, c.at = uint32(up), boot+up*1e6
 	}
