@@ -1,9 +1,13 @@
 // Package fanout finds one thing that touches many within minutes, against its own habit: one person, address,
-// app or remote-tool operator at many tenants (ATT&CK T1199), one source that fails at many accounts
-// (password spraying, T1110.003), and one partner's account that opens many people's mail (T1114.002). It fires while the spread is still going on.
+// app or remote-tool operator at many tenants (ATT&CK T1199); one account, address, app, operator or tool instance on
+// many hosts of one tenant or of several (T1021); one script or file that nobody had seen on many hosts (T1072); one
+// source that fails at many accounts (password spraying, T1110.003); and one partner's account that opens many
+// people's mail (T1114.002). It fires while the spread is still going on, and what it found grows under one id.
 //
-// In: sign-ins, VPN and remote-tool sessions of all tenants in event time. Out: findings for each tenant that
-// was touched. State is a window of touches and a habit for each key, bounded by MaxKeys.
+// In: sign-ins, logons, VPN and remote-tool sessions and processes of all tenants in event time. Out: findings for
+// each tenant that was touched, which name that tenant's hosts and people only. Windows slide; a habit is the highest
+// window of each of the last active days, and what is younger than a night is none. State is a window of touches and
+// a habit for each key, bounded by MaxKeys.
 package fanout
 
 import (
@@ -32,14 +36,14 @@ const (
 
 // Detector implements detect.Detector.
 type Detector struct {
-	model   *tenant.Model
-	actors  map[string]*actor
-	guesses map[tenant.ID]*guesses
-	readers map[string]*reader
-	doors   map[string]*doors
-	held    map[teller]struct{} // those that know more than they last told
-	pending uint64
-	swept   time.Time
+	model      *tenant.Model
+	spreadings map[string]*spreading
+	guesses    map[tenant.ID]*guesses
+	doors      map[string]*doors
+	lines      lines
+	held       map[teller]struct{} // those that know more than they last told
+	pending    uint64
+	swept      time.Time
 }
 
 // teller has something to tell that grows with every event of a flood, and is told now and then.
@@ -63,7 +67,7 @@ func (d *Detector) release(t teller, emit detect.Emit) {
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, actors: map[string]*actor{}, guesses: map[tenant.ID]*guesses{}, readers: map[string]*reader{}, doors: map[string]*doors{}, held: map[teller]struct{}{}}
+	return &Detector{model: ctx.Model, spreadings: map[string]*spreading{}, guesses: map[tenant.ID]*guesses{}, doors: map[string]*doors{}, lines: newLines(), held: map[teller]struct{}{}}
 }
 
 // Name returns "fanout".
@@ -73,11 +77,15 @@ func (d *Detector) Name() string { return "fanout" }
 func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	if e.Partner != "" && e.Direction != ocsf.DirectionOut {
 		for _, k := range actorKeys(e) {
-			d.spread(k, e, emit)
+			d.touched(d.spreads(overTenants, k, e.Partner, ""), e, string(e.Tenant), emit)
 		}
 		d.mailboxes(e, emit)
 		d.logons(e, emit)
 	}
+	if e.Partner != "" {
+		d.hosts(e, emit)
+	}
+	d.scripts(e, emit)
 	if guessable(e) {
 		d.spray(e, emit)
 	}
@@ -114,16 +122,12 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		return
 	}
 	d.swept = now
-	for k, a := range d.actors {
-		if a.idle(now) {
-			delete(d.actors, k)
+	for k, s := range d.spreadings {
+		if s.idle(now) {
+			delete(d.spreadings, k)
 		}
 	}
-	for k, r := range d.readers {
-		if r.idle(now) {
-			delete(d.readers, k)
-		}
-	}
+	d.lines.age(now)
 	for k, x := range d.doors {
 		if x.idle(now) {
 			delete(d.doors, k)
@@ -145,33 +149,28 @@ func (d *Detector) Conclude(emit detect.Emit) {
 func (d *Detector) Pending() uint64 { return d.pending }
 
 type snapshot struct {
-	Actors  map[string]*actor
-	Guesses map[tenant.ID]*guesses
-	Readers map[string]*reader
-	Doors   map[string]*doors
-	Swept   time.Time
+	Spreadings map[string]*spreading
+	Guesses    map[tenant.ID]*guesses
+	Doors      map[string]*doors
+	Lines      lines
+	Swept      time.Time
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.actors, d.guesses, d.readers, d.doors, d.swept})
+	return detect.EncodeState(snapshot{d.spreadings, d.guesses, d.doors, d.lines, d.swept})
 }
 
 // Restore takes what Snapshot returned. What may have been held back is told again.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{Actors: map[string]*actor{}, Guesses: map[tenant.ID]*guesses{}, Readers: map[string]*reader{}, Doors: map[string]*doors{}}
+	s := snapshot{Spreadings: map[string]*spreading{}, Guesses: map[tenant.ID]*guesses{}, Doors: map[string]*doors{}, Lines: newLines()}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.actors, d.guesses, d.readers, d.doors, d.swept = s.Actors, s.Guesses, s.Readers, s.Doors, s.Swept
-	for _, a := range d.actors {
-		if a.count(); a.Ripe {
-			d.hold(a)
-		}
-	}
-	for _, r := range d.readers {
-		if r.count(); r.Ripe && len(r.Opened) > 0 {
-			d.hold(r)
+	d.spreadings, d.guesses, d.doors, d.lines, d.swept = s.Spreadings, s.Guesses, s.Doors, s.Lines, s.Swept
+	for _, x := range d.spreadings {
+		if x.Burst != nil {
+			d.hold(x)
 		}
 	}
 	for _, x := range d.doors {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,23 @@ var floods = map[string]func(i int) *ocsf.Event{
 	"10,000 mailboxes": func(i int) *ocsf.Event {
 		return signIn(monday, "client-0", "kim@isl.example", "203.0.113.5", ocsf.StatusSuccess, ofPartner, func(e *ocsf.Event) {
 			e.Class, e.Cloud = ocsf.ClassAPIActivity, &ocsf.Cloud{Operation: "MailItemsAccessed", Resource: fmt.Sprintf("owner-%d", i%10_000)}
+		})
+	},
+	"logons at 10,000 hosts": func(i int) *ocsf.Event {
+		return signIn(monday, "client-0", "kim", "203.0.113.5", ocsf.StatusSuccess, ofPartner, func(e *ocsf.Event) {
+			e.Layer, e.Cloud, e.Device = tenant.LayerEndpoint, nil, fmt.Sprintf("host-%d", i%10_000)
+		})
+	},
+	"a script on 10,000 hosts of 1,000 tenants": func(i int) *ocsf.Event {
+		return signIn(monday, tenant.ID(fmt.Sprintf("tenant-%d", i%1000)), "kim", "203.0.113.5", ocsf.StatusSuccess, ofPartner, func(e *ocsf.Event) {
+			e.Class, e.Cloud, e.Device = ocsf.ClassProcessActivity, nil, fmt.Sprintf("host-%d", i%10_000)
+			e.Process = &ocsf.Process{CommandLine: "powershell -File new.ps1"}
+		})
+	},
+	"a script for each process": func(i int) *ocsf.Event {
+		return signIn(monday, "client-0", "kim", "203.0.113.5", ocsf.StatusSuccess, ofPartner, func(e *ocsf.Event) {
+			e.Class, e.Cloud, e.Device = ocsf.ClassProcessActivity, nil, "host"
+			e.Process = &ocsf.Process{CommandLine: fmt.Sprintf("powershell -File n%c%c%c%c.ps1", 'a'+i%26, 'a'+i/26%26, 'a'+i/676%26, 'a'+i/17576%26)}
 		})
 	},
 	"logons that fail at 10,000 hosts": func(i int) *ocsf.Event {
@@ -85,4 +103,39 @@ func BenchmarkFlood(b *testing.B) {
 			b.ReportMetric(float64(len(events)*b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
+}
+
+// BenchmarkTypicalTraffic is mostly flows, as a network has them, with some processes and sign-ins.
+func BenchmarkTypicalTraffic(b *testing.B) {
+	events := make([]*ocsf.Event, 500_000)
+	for i := range events {
+		at := monday.Add(time.Duration(i) * 20 * time.Millisecond)
+		switch {
+		case i%100 == 0:
+			events[i] = signIn(at, "client-0", fmt.Sprintf("user-%d", i%977), "198.51.100.7", ocsf.StatusSuccess)
+		case i%50 == 1:
+			events[i] = ran(at, "client-0", fmt.Sprintf(`"C:\\Windows\\system32\\svchost.exe" -k netsvcs -p -s %d`, i%300), 1)[0]
+		default:
+			events[i] = &ocsf.Event{Time: at, Tenant: "client-0", Layer: tenant.LayerNetwork, Class: ocsf.ClassNetworkActivity, Flow: &ocsf.Flow{Proto: "tcp", State: "SF"},
+				Src: ocsf.Endpoint{IP: netip.MustParseAddr("10.1.0.7")}, Dst: ocsf.Endpoint{IP: netip.MustParseAddr("192.0.2.80"), Port: 443}}
+			if i%10 == 0 {
+				ofPartner(events[i])
+			}
+		}
+	}
+	var before, after syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &before); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		g := detect.NewEngine("v1", New(detect.Context{Model: model()}))
+		for _, e := range events {
+			g.Process(e)
+		}
+	}
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &after); err != nil {
+		b.Fatal(err)
+	}
+	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()).Seconds()
+	b.ReportMetric(float64(len(events)*b.N)/cpu, "events/CPU-s")
 }

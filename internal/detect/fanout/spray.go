@@ -31,6 +31,7 @@ type guesses struct {
 	Users    map[string]bool   // accounts it tried
 	Hits     []string          // accounts it got into
 	Lands    map[string]int    // country → successes
+	Homes    map[string]*home  // by account
 	First    time.Time         // when this tenant's sign-ins were first seen
 	Usual    int               // most accounts that failed unexplained within a window, up to the day before
 	Today    int
@@ -60,6 +61,9 @@ func (g *guesses) count() {
 	if g.Lands == nil {
 		g.Lands = map[string]int{}
 	}
+	if g.Homes == nil {
+		g.Homes = map[string]*home{}
+	}
 }
 
 // maxNamed is where a spraying's finding stops to name the accounts that it got into.
@@ -82,7 +86,7 @@ func (d *Detector) spray(e *ocsf.Event, emit detect.Emit) {
 		}
 		return
 	}
-	if g.known(src) >= KnownSuccess {
+	if g.known(src) >= KnownSuccess || !g.Sources[src] && g.Homes[user].explains(e) {
 		return
 	}
 	first := 0
@@ -196,6 +200,7 @@ func (g *guesses) success(src, user string, e *ocsf.Event) bool {
 		g.Places[src] = p
 	}
 	p.Successes, p.Last = p.Successes+1, max(p.Last, e.Time.Unix())
+	g.settle(user, e)
 	if e.Cloud != nil && e.Cloud.Country != "" && len(g.Lands) < 400 {
 		g.Lands[e.Cloud.Country]++
 	}
@@ -247,6 +252,7 @@ func (g *guesses) sweep(now time.Time) {
 	}
 	limit := now.Add(-ForgetAfter).Unix()
 	maps.DeleteFunc(g.Places, func(_ string, p *place) bool { return p.Last < limit })
+	maps.DeleteFunc(g.Homes, func(_ string, h *home) bool { return h.Last < limit })
 }
 
 // Explain says what the detector makes of one event.

@@ -98,6 +98,50 @@ func TestWhatIsASpray(t *testing.T) {
 	}
 }
 
+func TestFailureAtHomeIsNoPartOfASpray(t *testing.T) {
+	with := func(agent string) change { return func(e *ocsf.Event) { e.Cloud.UserAgent = agent } }
+	home := func(n int) (out []*ocsf.Event) {
+		for i := range n {
+			out = append(out, signIn(monday.AddDate(0, 0, i-n), "client-0", "anna", "192.0.2.9", ocsf.StatusSuccess, with("Edge")))
+		}
+		return out
+	}
+	fails := func(from, agent string) []*ocsf.Event {
+		return []*ocsf.Event{signIn(monday.Add(20*time.Minute), "client-0", "Anna", from, ocsf.StatusFailure, with(agent))}
+	}
+	for _, c := range []struct {
+		name string
+		past []*ocsf.Event
+		fail []*ocsf.Event
+		want int // accounts of the spray
+	}{
+		{"her own address and device", home(2), fails("192.0.2.9", "Edge"), 6},
+		{"her own address, and the record tells no device", home(2), fails("192.0.2.9", ""), 6},
+		{"her own network and device", home(2), fails("192.0.2.77", "Edge"), 6},
+		{"her own network with another device", home(2), fails("192.0.2.77", "curl"), 7},
+		{"her own address with another device", home(2), fails("192.0.2.9", "curl"), 7},
+		{"another network with her device", home(2), fails("198.51.100.99", "Edge"), 7},
+		{"one success makes no home", home(1), fails("192.0.2.9", "Edge"), 7},
+		{"the spraying address is nobody's home", home(2), fails("198.51.100.7", "Edge"), 7},
+	} {
+		found := sorted(run(model(), byTime(slices.Concat(c.past, spraying(monday, "client-0", 6, "198.51.100.7", "198.51.100.8"), c.fail))))
+		if want := fmt.Sprintf("%d accounts failed", c.want); len(found) != 1 || !strings.HasPrefix(found[0].Reason, want) {
+			t.Errorf("%s: want %s, got %s", c.name, want, asJSON(t, found))
+		}
+	}
+}
+
+func TestHomesAreBounded(t *testing.T) {
+	g := &guesses{}
+	g.count()
+	for i := range 200 {
+		g.settle("anna", signIn(monday.Add(time.Duration(i)*time.Hour), "client-0", "anna", fmt.Sprintf("192.0.%d.9", i), ocsf.StatusSuccess, func(e *ocsf.Event) { e.Cloud.UserAgent = fmt.Sprint(i) }))
+	}
+	if h := g.Homes["anna"]; len(h.Places) != homePlaces || len(h.Devices) != homeDevices {
+		t.Errorf("%d places and %d devices are kept", len(h.Places), len(h.Devices))
+	}
+}
+
 func TestSprayThatGetsInNamesTheAccount(t *testing.T) {
 	events := spraying(monday, "client-0", 30, "198.51.100.7")
 	in := signIn(monday.Add(time.Hour), "client-0", "User-2", "198.51.100.7", ocsf.StatusSuccess)
@@ -133,7 +177,7 @@ func TestFloodOfFailuresKeepsALimitedPast(t *testing.T) {
 		d.Process(signIn(monday.Add(time.Duration(i)*time.Millisecond), "client-0", fmt.Sprintf("user-%d", i%7), from, ocsf.StatusFailure), func(*ocsf.Finding) {})
 		d.Process(tour(monday.Add(time.Duration(i)*time.Millisecond), "kim", i%9)[0], func(*ocsf.Finding) {})
 	}
-	for key, a := range d.actors {
+	for key, a := range d.spreadings {
 		if len(a.Touches) > maxTouches {
 			t.Errorf("%s keeps %d touches", strings.ReplaceAll(key, "\x00", " "), len(a.Touches))
 		}
