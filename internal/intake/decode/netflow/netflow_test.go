@@ -471,6 +471,33 @@ func TestWithoutFlagsTheSizesTell(t *testing.T) {
 	}
 }
 
+func TestLossIsKnownBySequenceNumbers(t *testing.T) {
+	f := flow9(client, server, 40000, 161, 17, 0, 100, 100, 1, 60)
+	two := set(256, slices.Concat(f, f))
+	numbered := func(p []byte, at int, sequence uint32) []byte {
+		binary.BigEndian.PutUint32(p[at:], sequence)
+		return p
+	}
+	for name, c := range map[string]struct {
+		list [][]byte
+		want int64
+	}{
+		"v5, all there":                   {[][]byte{numbered(v5(0, 0, flow5(client, server, 1, 2, 17, 0, 0, 0, 1, 60)), 16, 7), numbered(v5(0, 0, flow5(client, server, 1, 2, 17, 0, 0, 0, 1, 60)), 16, 8)}, 0},
+		"v5, ten records missing":         {[][]byte{numbered(v5(0, 0, flow5(client, server, 1, 2, 17, 0, 0, 0, 1, 60)), 16, 7), numbered(v5(0, 0, flow5(client, server, 1, 2, 17, 0, 0, 0, 1, 60)), 16, 18)}, 10},
+		"v9, one missing":                 {[][]byte{numbered(v9(0, template256(0)), 12, 1), numbered(v9(0, two), 12, 3)}, 1},
+		"v9, out of order":                {[][]byte{numbered(v9(0, template256(0)), 12, 4), numbered(v9(0, two), 12, 3)}, 0},
+		"v9, counter wraps":               {[][]byte{numbered(v9(0, template256(0)), 12, 1<<32-1), numbered(v9(0, two), 12, 0)}, 0},
+		"IPFIX by the book":               {[][]byte{numbered(v10(template256(2), two), 8, 10), numbered(v10(set(256, f)), 8, 12)}, 0},
+		"IPFIX that counts itself":        {[][]byte{numbered(v10(template256(2), two), 8, 2), numbered(v10(set(256, f)), 8, 3)}, 0},
+		"IPFIX, five records are missing": {[][]byte{numbered(v10(template256(2), two), 8, 10), numbered(v10(two), 8, 17)}, 5},
+		"IPFIX of an exporter begun anew": {[][]byte{numbered(v10(template256(2), two), 8, 1<<31), numbered(v10(two), 8, 0)}, 0},
+	} {
+		if s := collecting(t).take(c.list...).Stats(); s.Lost != c.want {
+			t.Errorf("%s: %d lost, want %d", name, s.Lost, c.want)
+		}
+	}
+}
+
 // sample makes a datagram of sFlow with one sampled frame.
 func sample(rate uint32, frame wire) []byte {
 	padded := append(slices.Clone(frame), make([]byte, (4-len(frame)%4)%4)...)

@@ -45,10 +45,9 @@ func (t *Translator) version10(e *exporter, received int64, p []byte) error {
 	id := domainID{version10, binary.BigEndian.Uint32(p[12:])}
 	d := e.domain(id)
 	c.since(d.boot)
+	before := t.optional
 	records, err := t.sets(e, id, c, received, p[16:n])
-	if e.domain(id) == d {
-		t.stats.Lost += d.lost(binary.BigEndian.Uint32(p[8:]), uint32(records))
-	}
+	t.stats.Lost += e.domain(id).lostRecords(binary.BigEndian.Uint32(p[8:]), uint32(records), uint32(t.optional-before))
 	return err
 }
 
@@ -110,6 +109,7 @@ func (t *Translator) records(e *exporter, d *domain, id domainID, x *template, c
 		p = rest
 		n++
 		if x.Options {
+			t.optional++
 			t.options(d, id, f, c)
 			continue
 		}

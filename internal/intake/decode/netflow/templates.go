@@ -39,7 +39,9 @@ type domain struct {
 	templates map[uint16]*template
 	samplers  map[uint64]uint32 // sampling factor by selector; 0 is the one without
 	boot      int64             // systemInitTimeMilliseconds, in nanoseconds; 0 not told
-	next      uint32            // the sequence number that must come
+	next      uint32            // the sequence number that must come; of IPFIX the last one
+	records   uint32            // of IPFIX: of the last message
+	options   uint32            // of these, those that tell of the exporter
 	counted   bool              // next is set
 }
 
@@ -86,6 +88,21 @@ func (d *domain) lost(sequence, step uint32) int64 {
 		return 0
 	}
 	return int64(gap)
+}
+
+// lostRecords is lost for IPFIX, whose number counts the data records before a message (RFC 7011 3.1). Some exporters
+// count those of the message itself too, or leave out those that tell of themselves: what fits one way is no loss.
+func (d *domain) lostRecords(sequence, records, options uint32) int64 {
+	least := int64(maxGap) + 1
+	for _, step := range [...]uint32{d.records, d.records - d.options, records, records - options} {
+		least = min(least, int64(sequence-d.next-step))
+	}
+	counted := d.counted
+	d.next, d.records, d.options, d.counted = sequence, records, options, true
+	if !counted || least > maxGap {
+		return 0
+	}
+	return least
 }
 
 // maxGap is the largest gap that is counted as loss; beyond, the exporter began anew or datagrams overtook each other.

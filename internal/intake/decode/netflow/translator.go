@@ -26,6 +26,7 @@ type Translator struct {
 	pairs     pairs
 	parts     parts
 	stats     Stats
+	optional  int    // records read that tell of exporters
 	changes   uint64 // of what Snapshot keeps
 	scratch   fields
 	legacy    netflowlegacy.PacketNetFlowV5
