@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
-	"github.com/breakwater-project/breakwater/internal/detect/enumeration"
 	"github.com/breakwater-project/breakwater/internal/detect/beacon"
+	"github.com/breakwater-project/breakwater/internal/detect/enumeration"
 	"github.com/breakwater-project/breakwater/internal/detect/fanout"
 	"github.com/breakwater-project/breakwater/internal/detect/firstcontact"
 	"github.com/breakwater-project/breakwater/internal/detect/indicator"
