@@ -75,13 +75,14 @@ type trait struct {
 	hostile         bool // no honest program does it by habit: needs no warm-up
 	perHost         bool // a thing is a host: looking at one of them in detail is work, not a search
 	day             bool // counted over a day, too
+	habit           int  // earlier days that make a habit, where these are not habitFrom: servers do it when they must
 }
 
 var traits = [kinds]trait{
 	kindReverse:     {what: "asked for the names of %d addresses", unit: "address", technique: "T1018", family: familyNames, hint: 8, few: 20, many: 48, points: 2, day: true},
 	kindService:     {what: "asked where %d kinds of service are", unit: "service", technique: "T1018", family: familyNames, hint: 4, few: 8, many: 14, points: 1},
 	kindGuess:       {what: "guessed %d names that don't exist", unit: "name", technique: "T1590.002", family: familyNames, hint: 6, few: 15, many: 40, points: 2, day: true},
-	kindTransfer:    {what: "asked for a whole zone (%d)", unit: "zone", technique: "T1590.002", family: familyNames, hint: 1, few: 1, many: 2, points: 2},
+	kindTransfer:    {what: "asked for a whole zone (%d)", unit: "zone", technique: "T1590.002", family: familyNames, hint: 1, few: 1, many: 2, points: 2, habit: 1},
 	kindDirectory:   {what: "searched the directory broadly for %d kinds of object", unit: "kind of object", technique: "T1087.002", family: familyDirectory, hint: 1, few: 4, many: 7, points: 2},
 	kindPointed:     {what: "searched the directory for %d things that intruders look for", unit: "search", technique: "T1087.002", family: familyDirectory, hint: 1, few: 3, many: 5, points: 2},
 	kindUsers:       {what: "asked Kerberos for %d accounts that don't exist", unit: "account", technique: "T1589", family: familyKerberos, hint: 3, few: 8, many: 20, points: 2, hostile: true, day: true},
@@ -96,14 +97,14 @@ var traits = [kinds]trait{
 	kindAccounts:    {what: "listed accounts over SAMR (calls times hosts: %d)", unit: "call and host", technique: "T1087", family: familyAccounts, hint: 1, few: 6, many: 15, points: 2, day: true},
 	kindGroups:      {what: "listed groups and their members (calls times hosts: %d)", unit: "call and host", technique: "T1069", family: familyAccounts, hint: 1, few: 6, many: 15, points: 2, day: true},
 	kindTrusts:      {what: "listed the trusts between domains (calls times hosts: %d)", unit: "call and host", technique: "T1482", family: familyAccounts, hint: 1, few: 4, many: 10, points: 1},
-	kindPolicy:      {what: "read domain and policy information (calls times hosts: %d)", unit: "call and host", technique: "T1082", family: familyAccounts, hint: 1, few: 12, many: 40, points: 1, weak: true},
+	kindPolicy:      {what: "read domain and policy information (calls times hosts: %d)", unit: "call and host", technique: "T1082", family: familyAccounts, hint: 1, few: 12, many: 40, weak: true},
 	kindLookups:     {what: "looked names and SIDs up %d times", unit: "look-up", technique: "T1087", family: familyAccounts, hint: 30, few: 120, many: 240, points: 1, weak: true},
 	kindSessions:    {what: "asked %d hosts who is signed in", unit: "host", technique: "T1049", family: familyHosts, hint: 2, few: 6, many: 15, points: 2, perHost: true, day: true},
 	kindFiles:       {what: "listed the open files of %d hosts", unit: "host", technique: "T1083", family: familyHosts, hint: 2, few: 8, many: 20, points: 2, perHost: true},
 	kindHost:        {what: "asked %d hosts what they are", unit: "host", technique: "T1082", family: familyHosts, hint: 5, few: 25, many: 60, points: 1, weak: true, perHost: true},
 	kindConfig:      {what: "listed services or registry of %d hosts", unit: "host", technique: "T1012", family: familyHosts, hint: 3, few: 12, many: 30, points: 1, weak: true, perHost: true},
 	kindEndpoints:   {what: "dumped the RPC endpoints of %d hosts", unit: "host", technique: "T1046", family: familyHosts, hint: 2, few: 5, many: 12, points: 1, perHost: true},
-	kindReplication: {what: "asked %d domain controllers to replicate secrets (DCSync)", unit: "controller", technique: "T1003.006", family: familyReplication, hint: 1, few: 1, many: 1, points: 6, hostile: true},
+	kindReplication: {what: "asked %d domain controllers to replicate secrets (DCSync)", unit: "controller", technique: "T1003.006", family: familyReplication, hint: 1, few: 1, many: 1, points: 6, habit: 1},
 	kindAnonymous:   {what: "spoke NTLM without an account, or was refused, at %d hosts", unit: "host", technique: "T1018", family: familyHosts, hint: 5, few: 15, many: 40, points: 1, weak: true, perHost: true},
 	kindPipes:       {what: "opened discovery pipes of %d hosts", unit: "host", technique: "T1135", family: familyHosts, hint: 5, few: 20, many: 50, points: 1, weak: true, perHost: true},
 }

@@ -1,6 +1,7 @@
 package enumeration
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
@@ -62,9 +63,10 @@ func (d *Detector) explainAct(ts *tenantState, e *ocsf.Event, a *act) []string {
 		if x.Kind != a.kind {
 			continue
 		}
-		usual, days := x.Habit.usual(at/dayLength, habitFrom)
+		need := cmp.Or(t.habit, habitFrom)
+		usual, days := x.Habit.usual(at/dayLength, need)
 		out = append(out, fmt.Sprintf("the source did %d within ten minutes at its last act; on %s before it was usually at most %d (a habit needs %d days)",
-			x.count(uint32(max(x.At, 0)), window), plural(days, "day"), usual, habitFrom))
+			x.count(uint32(max(x.At, 0)), window), plural(days, "day"), usual, need))
 	}
 	if s.Episode == nil {
 		return append(out, "nothing is told of this source at present")

@@ -155,11 +155,7 @@ func (ep *episode) reason(c class, key sourceKey, list []kindPeak) string {
 		fmt.Fprintf(&b, " Together these kinds weigh %d points within ten minutes (limit %d, clear from %d).", ep.Breadth, breadthFew, breadthMany)
 	}
 	if slices.ContainsFunc(list, func(k kindPeak) bool { return k.Kind == kindReplication }) {
-		if ep.Controllers {
-			b.WriteString(" No domain controller was seen at this address or under this name.")
-		} else {
-			b.WriteString(" It is not known yet who the domain controllers are.")
-		}
+		b.WriteString(" No domain controller was seen at this address or under this name, and nothing that replicated on earlier days.")
 	}
 	if ep.ForOthers {
 		b.WriteString(" It answers questions for names itself, so it may have asked for others.")

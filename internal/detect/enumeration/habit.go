@@ -40,8 +40,8 @@ func (h *habit) see(day int64, measure int, told bool) {
 	h.Today.Told = h.Today.Told || told
 }
 
-// usual returns the second highest peak of the days before the given one, and how many these were; 0 where they are
-// fewer than least. One exceptional day does not raise it.
+// usual returns the second highest peak of the days before the given one, or that of the only one, and how many these
+// were; 0 where they are fewer than least. One exceptional day does not raise it.
 func (h *habit) usual(day int64, least int) (peak, days int) {
 	if h == nil {
 		return 0, 0
@@ -64,6 +64,9 @@ func (h *habit) usual(day int64, least int) (peak, days int) {
 	take(h.Today)
 	if days < least {
 		return 0, days
+	}
+	if days == 1 {
+		return first, days
 	}
 	return second, days
 }

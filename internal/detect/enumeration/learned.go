@@ -33,7 +33,6 @@ type tenantState struct {
 	trusts   map[trustKind]*habit
 	noise    *noise // of the day at hand; nil before the first
 	first    int64  // time of the first event that was looked at; 0 before
-	served   bool   // somebody was seen to give Kerberos tickets, so that controllers are known by their work
 
 	resolvers       map[netip.Addr]*askers
 	controllers     map[netip.Addr]struct{}
@@ -169,12 +168,6 @@ func (ts *tenantState) asksForOthers(a netip.Addr) bool {
 	return r != nil && len(r.Hosts) >= resolverAsks
 }
 
-// sawTickets notes a domain controller that gives tickets, by address or by name.
-func (ts *tenantState) sawTickets(a netip.Addr, name string) {
-	ts.served = true
-	ts.sawController(a, name)
-}
-
 // sawController notes a domain controller by address or by name.
 func (ts *tenantState) sawController(a netip.Addr, name string) {
 	if a.IsValid() && len(ts.controllers) < maxServers && ts.own(a) {
@@ -240,7 +233,7 @@ func (ts *tenantState) classify(e *ocsf.Event, a *act) class {
 // copyLearned returns a tenant's state that knows who serves whom as this one does, and no source.
 func (ts *tenantState) copyLearned() *tenantState {
 	c := newTenant(ts.id, &tenant.Model{})
-	c.networks, c.domains, c.first, c.served = ts.networks, ts.domains, ts.first, ts.served
+	c.networks, c.domains, c.first = ts.networks, ts.domains, ts.first
 	maps.Copy(c.controllers, ts.controllers)
 	maps.Copy(c.controllerNames, ts.controllerNames)
 	for k, v := range ts.resolvers {

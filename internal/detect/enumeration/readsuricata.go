@@ -38,7 +38,7 @@ func (d *Detector) eveKerberos(e *ocsf.Event) {
 		return
 	}
 	a := ends(e, 88)
-	d.tenant(e.Tenant).sawTickets(a.target, "")
+	d.tenant(e.Tenant).sawController(a.target, "")
 	d.ticket(e, a, t)
 }
 

@@ -56,7 +56,7 @@ func (d *Detector) windowsTicket(e *ocsf.Event) {
 	t.open = t.ok && e.Fields.Value("PreAuthType") == "0"
 	a := d.fromHost(e)
 	a.actor = ""
-	d.tenant(e.Tenant).sawTickets(netip.Addr{}, e.Device)
+	d.tenant(e.Tenant).sawController(netip.Addr{}, e.Device)
 	d.ticket(e, a, t)
 }
 

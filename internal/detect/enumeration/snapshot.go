@@ -19,7 +19,6 @@ type saved struct {
 type savedTenant struct {
 	ID              tenant.ID
 	First           int64
-	Served          bool
 	Sources         []savedSource
 	Trusts          []savedTrust
 	Resolvers       []savedResolver
@@ -62,7 +61,7 @@ func (d *Detector) Snapshot() ([]byte, error) {
 }
 
 func (ts *tenantState) save() savedTenant {
-	out := savedTenant{ID: ts.id, First: ts.first, Served: ts.served, Strong: ts.strong, Weak: ts.weak, Noise: ts.noise}
+	out := savedTenant{ID: ts.id, First: ts.first, Strong: ts.strong, Weak: ts.weak, Noise: ts.noise}
 	keys := make([]sourceKey, 0, len(ts.sources))
 	for k := range ts.sources {
 		keys = append(keys, k)
@@ -114,7 +113,7 @@ func (d *Detector) Restore(b []byte) error {
 	d.nextPurge = in.NextPurge
 	for _, st := range in.Tenants {
 		ts := d.tenant(st.ID)
-		ts.first, ts.served, ts.strong, ts.weak = st.First, st.Served, st.Strong, st.Weak
+		ts.first, ts.strong, ts.weak = st.First, st.Strong, st.Weak
 		for _, x := range st.Sources {
 			s := &x.Source
 			if err := s.check(); err != nil {

@@ -1,6 +1,7 @@
 package enumeration
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
@@ -25,8 +26,6 @@ const (
 	warmUp                  = 3 * dayLength
 	episodeGap              = hour      // without another sign, after which an episode is over
 	episodeMost             = dayLength // after which an episode is told anew
-	controllersSure         = dayLength // of watching until all domain controllers are thought to be known
-	controllersLikely       = hour
 	maxTargets              = 20
 	maxActors               = 3
 	maxTechniques           = 6 // of one kind
@@ -53,7 +52,6 @@ type episode struct {
 	Breadth     int // most points at once
 	Warm        bool
 	Age         int64 // since when the tenant was watched, in nanoseconds
-	Controllers bool  // it is known who the tenant's domain controllers are
 	ForOthers   bool  // the source answers others' questions for names
 	Targets     []ocsf.Entity
 	Actors      []string
@@ -127,7 +125,7 @@ func (d *Detector) measure(ts *tenantState, key sourceKey, s *source, a *act, at
 	allowed := 0
 	if !key.Approved {
 		var usual int
-		if usual, p.Days = x.Habit.usual(day, habitFrom); usual > 0 {
+		if usual, p.Days = x.Habit.usual(day, cmp.Or(t.habit, habitFrom)); usual > 0 {
 			p.Usual, allowed = usual, usual+usual/2
 		}
 		if s.Class == partner {
@@ -214,7 +212,7 @@ func (d *Detector) remember(ts *tenantState, key sourceKey, s *source, e *ocsf.E
 	ep.Last = max(ep.Last, at)
 	ep.Breadth = max(ep.Breadth, points)
 	ep.Warm, ep.Age = at-ts.first >= warmUp, at-ts.first
-	ep.Controllers, ep.ForOthers = ts.served, ts.asksForOthers(key.Addr)
+	ep.ForOthers = ts.asksForOthers(key.Addr)
 	technique := a.technique
 	if technique == "" {
 		technique = traits[a.kind].technique
@@ -342,10 +340,9 @@ func (ep *episode) judge(c class) ocsf.Severity {
 	case c == partner && weak == levelMany && ep.Warm:
 		out = ocsf.SeverityMedium
 	case c == partner:
-	case replicated && ep.Controllers && ep.Age >= controllersSure:
+	case replicated && (ep.Warm || breadthLevel(ep.Breadth) >= levelFew):
+		// By then the controllers, and the programs that replicate for a living, have shown themselves.
 		out = ocsf.SeverityHigh
-	case replicated && ep.Controllers && ep.Age >= controllersLikely:
-		out = ocsf.SeverityMedium
 	case replicated && clear < 2:
 	case clear >= 2 || breadthLevel(ep.Breadth) == levelMany && clear > 0:
 		if out = ocsf.SeverityMedium; ep.Warm || hostile {
