@@ -64,7 +64,7 @@ const (
 // Options are the limits of pairing; a zero field takes the default.
 type Options struct {
 	Hold time.Duration // how long a record waits for the opposite direction
-	Held int           // records that wait; beyond, the one that waited longest goes on alone
+	Held int           // records that wait; beyond, those that waited longest go on
 
 	// Emit takes each flow as one line of JSON without its line end, valid during the call, and who exported it.
 	Emit func(exporter netip.Addr, line []byte)
@@ -85,7 +85,7 @@ type Stats struct {
 	Repeated   int64 // records that told again what another observation point of the exporter told
 	Skipped    int64 // records that tell of no flow, or only that one began (NSEL)
 	Untimed    int64 // sFlow samples in a file, which nothing dates
-	Early      int64 // records that went on alone because too many waited
+	Early      int64 // records that waited less than Options.Hold because too many did
 	NoTemplate int64 // sets dropped: their template did not come in time
 	NoRoom     int64 // sets dropped: too much waited for templates
 	TooMany    int64 // templates refused: too many, or with too many fields

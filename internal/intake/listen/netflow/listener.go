@@ -118,8 +118,9 @@ type Listener struct {
 	count      counters
 	socket     *net.UDPConn
 
-	queues map[listen.Binding]*queue // of the receiving goroutine
-	bound  map[netip.Addr]*queue     // of the same: which queue an exporter's lines go to; nil: none
+	flushing bool // of the receiving goroutine, as are queues and bound
+	queues   map[listen.Binding]*queue
+	bound    map[netip.Addr]*queue // which queue an exporter's lines go to; nil: none
 
 	stopping chan struct{}
 	ctx      context.Context // ends when the stop has run out of time
@@ -192,6 +193,7 @@ func (l *Listener) stopped() bool {
 // receive reads datagrams until the listener stops, and then what the socket still holds.
 func (l *Listener) receive() {
 	defer func() {
+		l.flushing = true // nothing more comes in, so that there is time to wait for room
 		l.translator.Flush()
 		for _, q := range l.queues {
 			close(q.ended)

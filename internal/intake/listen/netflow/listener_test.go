@@ -186,6 +186,20 @@ func TestAStopHandsOnWhatWaits(t *testing.T) {
 	}
 }
 
+func TestAStopWaitsForRoomForWhatWaits(t *testing.T) {
+	to := newReceiver()
+	l := start(t, Config{QueueBytes: 500}, to)
+	const n = 400
+	send(t, l, strings.Repeat("=0123456789 ", n))
+	to.until(t, "the datagram", func() bool { return l.Stats().Datagrams == 1 })
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Stats(); s.Flows != n || s.Dropped != 0 || len(to.lines()) != n {
+		t.Errorf("%+v, %d lines", s, len(to.lines()))
+	}
+}
+
 func TestAStopThatRunsOutOfTimeCountsWhatIsLost(t *testing.T) {
 	to := newReceiver()
 	to.set(true)

@@ -22,6 +22,7 @@ type queue struct {
 	binding listen.Binding
 	wake    chan struct{}
 	ended   chan struct{}
+	room    chan struct{} // told when something was handed on
 
 	mu    sync.Mutex
 	peers map[netip.Addr]*lines
@@ -39,7 +40,7 @@ type lines struct {
 }
 
 func newQueue(l *Listener, b listen.Binding) *queue {
-	q := &queue{l: l, binding: b, wake: make(chan struct{}, 1), ended: make(chan struct{}), peers: map[netip.Addr]*lines{}}
+	q := &queue{l: l, binding: b, wake: make(chan struct{}, 1), ended: make(chan struct{}), room: make(chan struct{}, 1), peers: map[netip.Addr]*lines{}}
 	l.running.Go(q.run)
 	return q
 }
@@ -47,10 +48,13 @@ func newQueue(l *Listener, b listen.Binding) *queue {
 // put takes one line, or counts it where there is no room.
 func (q *queue) put(from netip.Addr, line []byte) {
 	q.mu.Lock()
-	if q.bytes+len(line)+1+overhead > q.l.config.QueueBytes {
+	for q.bytes > 0 && q.bytes+len(line)+1+overhead > q.l.config.QueueBytes {
 		q.mu.Unlock()
-		q.l.count.dropped.Add(1)
-		return
+		if !q.l.flushing || !q.roomier() {
+			q.l.count.dropped.Add(1)
+			return
+		}
+		q.mu.Lock()
 	}
 	x := q.peers[from]
 	if x == nil {
@@ -81,6 +85,16 @@ func (q *queue) put(from netip.Addr, line []byte) {
 		case q.wake <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// roomier waits until something was handed on; false where a stop has run out of time.
+func (q *queue) roomier() bool {
+	select {
+	case <-q.room:
+		return true
+	case <-q.l.ctx.Done():
+		return false
 	}
 }
 
@@ -149,5 +163,9 @@ func (q *queue) submit(frames []bus.Frame) {
 		q.mu.Lock()
 		q.bytes -= len(f.Data) + f.Records*overhead
 		q.mu.Unlock()
+	}
+	select {
+	case q.room <- struct{}{}:
+	default:
 	}
 }
