@@ -16,6 +16,8 @@ package beacon
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -86,9 +88,9 @@ func New(ctx detect.Context) *Detector {
 // Name returns "beacon".
 func (d *Detector) Name() string { return "beacon" }
 
-// Process looks at one event.
+// Process looks at one event. One of before 1971 has no time.
 func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
-	if e.Flow == nil && e.Dst.Domain == "" || !e.Src.IP.IsValid() || crowd(e.Src.IP) {
+	if e.Flow == nil && e.Dst.Domain == "" || !e.Src.IP.IsValid() || crowd(e.Src.IP) || e.Time.Year() < 1971 {
 		return
 	}
 	if e.Flow != nil && e.Dst.IP.IsValid() {
@@ -221,8 +223,11 @@ func (d *Detector) use(p *place, k pairKey, w way, at int64) {
 	if w == inward {
 		return
 	}
-	host := xxh3.Hash128([]byte{byte(k.Src >> 56), byte(k.Src >> 48), byte(k.Src >> 40), byte(k.Src >> 32), byte(k.Src >> 24), byte(k.Src >> 16), byte(k.Src >> 8), byte(k.Src),
-		byte(k.SrcLow >> 56), byte(k.SrcLow >> 48), byte(k.SrcLow >> 40), byte(k.SrcLow >> 32), byte(k.SrcLow >> 24), byte(k.SrcLow >> 16), byte(k.SrcLow >> 8), byte(k.SrcLow), byte(p.Number >> 8), byte(p.Number)})
+	var id [18]byte
+	binary.BigEndian.PutUint64(id[:], k.Src)
+	binary.BigEndian.PutUint64(id[8:], k.SrcLow)
+	binary.BigEndian.PutUint16(id[16:], p.Number)
+	host := xxh3.Hash128(id[:])
 	if len(p.Hosts) < maxHosts && w == outward {
 		p.Hosts[host.Hi] = host.Lo
 	}
@@ -365,6 +370,9 @@ func (d *Detector) Restore(b []byte) error {
 	var s snapshot
 	if err := detect.DecodeState(bytes.Clone(b), &s); err != nil {
 		return err
+	}
+	if len(s.Keys) != len(s.Series) || len(s.IDs) != len(s.Places) {
+		return errors.New("restoring the beacon detector: the state is not whole; remove it to begin anew")
 	}
 	fresh := New(detect.Context{Model: d.model})
 	fresh.ids, fresh.swept = s.IDs, s.Swept

@@ -336,6 +336,42 @@ func TestClockThatWasAheadCostsNoFinding(t *testing.T) {
 	}
 }
 
+// TestOddEventsDoNoHarm tries what no sensor should send.
+func TestOddEventsDoNoHarm(t *testing.T) {
+	d := New(detect.Context{Model: model()})
+	r := rand.New(rand.NewPCG(6, 6))
+	times := []time.Time{{}, time.Unix(-1, 0), time.Unix(0, 0), monday, monday.AddDate(200, 0, 0), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
+	addrs := []netip.Addr{{}, netip.MustParseAddr("::"), netip.MustParseAddr("::ffff:192.0.2.80"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("10.1.0.7"), netip.MustParseAddr("192.0.2.80")}
+	found := 0
+	for range 20_000 {
+		e := flow(monday, "client", "10.1.0.7", "192.0.2.80", 443, r.Int64()-r.Int64())
+		e.Time = times[r.IntN(len(times))].Add(time.Duration(r.Int64N(int64(40 * time.Hour))))
+		e.Src.IP, e.Dst.IP = addrs[r.IntN(len(addrs))], addrs[r.IntN(len(addrs))]
+		e.Dst.Domain = []string{"", ".", "x.example", strings.Repeat("a.", 200), "192.0.2.80", "client.example"}[r.IntN(6)]
+		if r.IntN(3) == 0 {
+			e.Flow = nil
+		}
+		if r.IntN(50) == 0 {
+			d.Advance(e.Time, func(*ocsf.Finding) {})
+		}
+		d.Process(e, func(f *ocsf.Finding) { found += len(f.Reason) })
+		d.Explain(e)
+	}
+	b, err := d.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := New(detect.Context{Model: model()}).Restore(b); err != nil {
+		t.Error(err)
+	}
+	if err := d.Restore([]byte("nonsense")); err == nil {
+		t.Error("nonsense is restored")
+	}
+	if len(d.places) != 1 {
+		t.Errorf("%d tenants are known", len(d.places))
+	}
+}
+
 func TestReasonTellsFiguresAndLimits(t *testing.T) {
 	f := run(every(monday, 24*time.Hour, 5*time.Minute, 0, 1, to("client", "10.1.0.7", "192.0.2.80", 443, 300)))[0]
 	for _, want := range []string{"10.1.0.7 contacted 192.0.2.80 (443/tcp)", "between 300.0 s and 300.0 s", "300 bytes sent at the median", "RITA's beacon score is 1.000", "told from 0.80",

@@ -57,7 +57,7 @@ func answered(i int, src, dst netip.Addr) *ocsf.Event {
 func TestFloodsStayWithinTheBounds(t *testing.T) {
 	for name, event := range floods {
 		d := New(detect.Context{Model: model()})
-		for i := range 260_000 {
+		for i := range 210_000 {
 			d.Process(event(i), quiet)
 		}
 		if len(d.glimpses.Young)+len(d.glimpses.Old) > MaxPairs || len(d.series) > MaxSeries || len(d.users.Young)+len(d.users.Old) > MaxDestinations ||
@@ -77,10 +77,10 @@ func TestBeaconOutlivesAFlood(t *testing.T) {
 	for _, e := range every(monday, 14*time.Hour, 2*time.Minute, 0.3, 1, to("client", "10.1.0.7", "192.0.2.80", 443, 300)) {
 		d.Advance(e.Time, emit)
 		d.Process(e, emit)
-		for range 600 {
+		for range 300 {
 			n++
 			x := floods["destinations that repeat"](n)
-			x.Time = e.Time.Add(time.Duration(n%600) * time.Millisecond)
+			x.Time = e.Time.Add(time.Duration(n%300) * time.Millisecond)
 			x.Src.IP = netip.AddrFrom4([4]byte{10, 1, 5, byte(n)})
 			d.Process(x, emit)
 		}
@@ -166,4 +166,23 @@ func BenchmarkTypicalTraffic(b *testing.B) {
 	}
 	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()).Seconds()
 	b.ReportMetric(float64(len(events)*b.N)/cpu, "flows/CPU-s")
+}
+
+// BenchmarkIdlePairs reports what a pair that met once costs.
+func BenchmarkIdlePairs(b *testing.B) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for b.Loop() {
+		before := heap()
+		d := New(detect.Context{Model: model()})
+		for i := range MaxPairs / 2 {
+			d.Process(floods["a destination for each flow"](i), quiet)
+		}
+		b.ReportMetric(float64(heap()-before)/(MaxPairs/2), "bytes/pair")
+		runtime.KeepAlive(d)
+	}
 }
