@@ -120,11 +120,12 @@ func TestWhatIsFoundAndWhatIsDailyLife(t *testing.T) {
 			return rpc(at, techie, server, op[0], op[1])
 		}), ""},
 		{"a directory replicated by a partner", []*ocsf.Event{rpc(monday, techie, server, "drsuapi", "DRSGetNCChanges")}, "replication high T1003.006"},
-		{"a directory replicated by an own host", sorted(watched(5), []*ocsf.Event{rpc(monday, desk, server, "drsuapi", "DRSGetNCChanges")}), "replication high T1003.006"},
+		{"a directory replicated by an own host", sorted(watched(5), []*ocsf.Event{rpc(monday, desk, server, "drsuapi", "DRSGetNCChanges")}), "replication medium T1003.006"},
 		{"a second controller that only ever asks", sorted(watched(5), each(10, monday.Add(-5*days), 20*time.Hour, func(_ int, at time.Time) *ocsf.Event {
 			return rpc(at, desk, server, "drsuapi", "DRSGetNCChanges")
 		})), "replication low T1003.006"},
-		{"a directory replicated at first sight by one who lists much else", sorted(enum4linux(monday, desk), []*ocsf.Event{rpc(monday.Add(time.Minute), desk, server, "drsuapi", "DRSGetNCChanges")}), "replication high T1003.006"},
+		{"a directory replicated at first sight by one who lists much else", sorted(enum4linux(monday, desk), []*ocsf.Event{rpc(monday.Add(time.Minute), desk, server, "drsuapi", "DRSGetNCChanges")}), "replication medium T1003.006"},
+		{"a directory replicated after accounts were collected by a tool", sorted(watched(5), bloodhound(monday, desk), []*ocsf.Event{rpc(monday.Add(time.Minute), desk, server, "drsuapi", "DRSGetNCChanges")}), "replication high T1003.006"},
 		{"an administrator lists accounts, groups and the directory once", []*ocsf.Event{rpc(monday, techie, server, "samr", "SamrEnumerateUsersInDomain"), rpc(monday.Add(time.Second), techie, server, "samr", "SamrGetMembersInGroup"),
 			rpc(monday.Add(2*time.Second), techie, server, "lsarpc", "LsarQueryInformationPolicy"), ldap(monday.Add(3*time.Second), techie, "tree", "(objectClass=user)", 200)}, ""},
 		{"two controllers replicate", sorted(watched(5), each(2, monday.Add(-days), time.Second, func(i int, at time.Time) *ocsf.Event {
@@ -133,7 +134,7 @@ func TestWhatIsFoundAndWhatIsDailyLife(t *testing.T) {
 			return e
 		}), []*ocsf.Event{rpc(monday, "10.1.1.11", server, "drsuapi", "DRSGetNCChanges")}), ""},
 		{"an account replicates, as a controller tells", sorted(watched(5), []*ocsf.Event{audit(monday, "dc1", "", "4662", "", "SubjectUserName", "eva",
-			"Properties", "%%7688 {1131f6ad-9c07-11d1-f79f-00c04fc2dcd2}")}), "replication high T1003.006"},
+			"Properties", "%%7688 {1131f6ad-9c07-11d1-f79f-00c04fc2dcd2}")}), "replication medium T1003.006"},
 		{"a controller's account replicates", sorted(watched(5), []*ocsf.Event{audit(monday.Add(-time.Hour), "dc2", desk, "4768", "authentication ticket", "TargetUserName", "eva", "Status", "0x0", "PreAuthType", "2"),
 			audit(monday, "dc1", "", "4662", "", "SubjectUserName", "DC2$", "Properties", "%%7688 {1131f6ad-9c07-11d1-f79f-00c04fc2dcd2}")}), ""},
 		{"admin shares of a rack on a patch night", each(12, monday, time.Minute, func(i int, at time.Time) *ocsf.Event {

@@ -340,10 +340,12 @@ func (ep *episode) judge(c class) ocsf.Severity {
 	case c == partner && weak == levelMany && ep.Warm:
 		out = ocsf.SeverityMedium
 	case c == partner:
-	case replicated && (ep.Warm || breadthLevel(ep.Breadth) >= levelFew):
-		// By then the controllers, and the programs that replicate for a living, have shown themselves.
-		out = ocsf.SeverityHigh
 	case replicated && clear < 2:
+		// A server that is being made a controller does this once; who replicates for a living has shown itself by the
+		// end of the warm-up.
+		if ep.Warm || breadthLevel(ep.Breadth) >= levelFew {
+			out = ocsf.SeverityMedium
+		}
 	case clear >= 2 || breadthLevel(ep.Breadth) == levelMany && clear > 0:
 		if out = ocsf.SeverityMedium; ep.Warm || hostile {
 			out = ocsf.SeverityHigh
