@@ -49,6 +49,11 @@ func directoryLife(s *scribe, o *org, day int) {
 			s.ticket(o, t.Add(-12*time.Second), p.caller(), "", nil, "KDC_ERR_PREAUTH_FAILED")
 		}
 		s.ticket(o, t, p.caller(), "", nil, "")
+		if s.r.chance(0.3) { // policies at logon
+			x := s.smb(o, t.Add(9*time.Second), p.caller(), o.servers[s.r.IntN(2)], false, false, s.n.between(900, 9000))
+			x.open(t.Add(10*time.Second), "SYSVOL")
+			x.file(t.Add(11*time.Second), "SYSVOL", "SMB::FILE_OPEN", o.ad+`\Policies\{31B2F340-016D-11D2-945F-00C04FB984F9}\gpt.ini`, 22)
+		}
 		if s.r.chance(0.5) {
 			s.listsShares(o, w.clock(s.r, day, 6, 17), p.caller(), files, s.r.chance(0.2), pick(s.r, shares[:5]))
 		} else {

@@ -248,9 +248,40 @@ func (c *checker) traitsOf(n *native) []string {
 		if t := g("LogonType"); t != "" {
 			add("logon", g("EventID"), t, kind(g("TargetUserName")))
 		}
+		if share := g("ShareName"); share != "" {
+			add(g("EventID"), share, kind(g("SubjectUserName")))
+		}
 		if img := g("OriginalFileName"); img != "" {
 			add("program", strings.ToLower(img))
 		}
+	case "zeek/kerberos":
+		service, _, _ := strings.Cut(g("service"), "/")
+		add(g("request_type"), service, g("success"))
+	case "zeek/ntlm":
+		add(kind(g("username")), g("success"))
+	case "zeek/dce_rpc":
+		add(g("endpoint"), g("operation"))
+	case "zeek/smb_files":
+		share := g("path")
+		add(g("action"), share[strings.LastIndexByte(share, '\\')+1:])
+	case "zeek/ldap_search":
+		add(g("scope"), g("filter"))
+	case "zeek/dns":
+		add(g("qtype_name"), g("rcode_name"))
+	case "firewall/fortigate":
+		port := g("dstport")
+		if n, err := strconv.Atoi(port); err == nil && n >= 49152 {
+			port = "dynamic"
+		}
+		add(g("action"), port, g("srcintf"))
+	case "firewall/asa":
+		add(g("event"))
+	case "entra/directory-audit":
+		who := "own"
+		if strings.HasPrefix(g("initiatedBy.user.userPrincipalName"), "user_") {
+			who = "foreign"
+		}
+		add(g("activityDisplayName"), who)
 	case "vpn/openvpn", "vpn/asa":
 		add(g("event"), kind(g("user")))
 	case "vpn/globalprotect":

@@ -38,6 +38,9 @@ func (n *native) get(name string) string {
 
 const maxLine = 4 << 20
 
+// rotatedDay is what a late source's file has in its name.
+var rotatedDay = regexp.MustCompile(`-\d{8}$`)
+
 // eachFile calls yield for every file of the telemetry, in order of name, with its path relative to dir.
 func eachFile(dir string, yield func(rel, tenantID, source string) error) error {
 	return filepath.WalkDir(filepath.Join(dir, "telemetry"), func(path string, d fs.DirEntry, err error) error {
@@ -64,7 +67,7 @@ func eachRecord(dir, rel, source string, yield func(*native) error) error {
 		return err
 	}
 	defer f.Close()
-	base := strings.TrimSuffix(filepath.Base(rel), filepath.Ext(rel))
+	base := rotatedDay.ReplaceAllString(strings.TrimSuffix(filepath.Base(rel), filepath.Ext(rel)), "")
 	if err := readRecords(f, source, base, yield); err != nil {
 		return fmt.Errorf("reading %s: %w", rel, err)
 	}
@@ -110,7 +113,7 @@ func readRecords(f io.Reader, source, base string, yield func(*native) error) er
 				}
 			}
 		default:
-			r.readLine(base, line)
+			r.readLine(source, base, line)
 		}
 		r.setHour()
 		if err := yield(r); err != nil {
@@ -162,6 +165,9 @@ var (
 	asaIP       = regexp.MustCompile(` IP <([^>]+)>|(?:user IP| IP) = ([0-9.]+)`)
 	asaPool     = regexp.MustCompile(`IPv4 Address <([^>]+)>`)
 	asaGroup    = regexp.MustCompile(`Group <([^>]+)>|Group = ([^,]+)`)
+	asaEnds     = regexp.MustCompile(`outside:([0-9a-f.:]+)/\d+.*?inside:([0-9a-f.:]+)/(\d+)`)
+	fortiPair   = regexp.MustCompile(`\b(srcip|dstip|dstport|action|service|policyid|trandisp|transip|srcintf)="?([^" ]+)`)
+	fortiHour   = regexp.MustCompile(` time=(\d\d):`)
 	asaTime     = regexp.MustCompile(`\d{4} (\d\d):\d\d:\d\d`)
 )
 
@@ -176,8 +182,23 @@ func (n *native) take(name string, re *regexp.Regexp, text string) {
 	}
 }
 
-// readLine takes apart the text logs of VPN gateways.
-func (n *native) readLine(base, line string) {
+// readLine takes apart the text logs of gateways: VPN sessions and what passes the firewall.
+func (n *native) readLine(source, base, line string) {
+	if base == "fortigate" {
+		for _, m := range fortiPair.FindAllStringSubmatch(line, -1) {
+			n.fields = append(n.fields, field{m[1], m[2]})
+		}
+		n.take("hour", fortiHour, line)
+		return
+	}
+	if base == "asa" && source == "firewall" {
+		n.take("event", asaID, line)
+		if m := asaEnds.FindStringSubmatch(line); m != nil {
+			n.fields = append(n.fields, field{"srcip", m[1]}, field{"dstip", m[2]}, field{"dstport", m[3]})
+		}
+		n.take("hour", asaTime, line)
+		return
+	}
 	if base == "asa" {
 		n.take("event", asaID, line)
 		n.take("user", asaUser, line)

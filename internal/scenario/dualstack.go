@@ -59,6 +59,12 @@ func (s *scribe) family(o *org, src, dst netip.Addr, probe bool) (netip.Addr, ne
 	if !a.IsValid() || !b.IsValid() {
 		return src, dst
 	}
+	switch s.only {
+	case 4:
+		return src, dst
+	case 6:
+		return a, b
+	}
 	place := func(x netip.Addr) int { // the same host under another name is the same host
 		if o.serverNet.Contains(x) && x.As4()[3] >= 10 {
 			return int(x.As4()[3]-10) / 3

@@ -128,7 +128,7 @@ func (x *intrusion) refusedAt(c *org, who caller, t time.Time, n int) {
 		for i, h := range some(s.r, c.servers, 3) {
 			for k := range s.r.between(1, n) {
 				at := t.Add(time.Duration(i*5+k) * s.r.span(20*time.Second, 50*time.Second))
-				s.conn(c, flow{t: at.Add(-time.Second), src: who.ip, dst: h.ip, dport: 445, state: "RSTO", dur: time.Second, out: 900, in: 700})
+				s.conn(c, flow{t: at.Add(-time.Second), src: who.ip, dst: h.ip, dport: 445, state: "RSTO", dur: s.n.span(300*time.Millisecond, 3*time.Second), out: s.n.between(700, 1200), in: s.n.between(500, 900)})
 				s.denied(c, at, logon{host: h, user: who.user, kind: 3, workstation: who.machine, ip: who.ip})
 			}
 		}

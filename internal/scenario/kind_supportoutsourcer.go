@@ -61,10 +61,10 @@ func (w *world) legacy(i int) *host {
 // late; the desks' protection is stopped and started when it is updated; new phones are registered by everybody.
 func legacyHosts(w *world, s *scribe) {
 	p := w.provider
-	for i, who := range p.people[:p.techs+1] {
-		for range 2 {
+	for _, who := range p.people[:p.techs+1] {
+		for i := range 2 {
 			t := w.clock(s.r, s.r.IntN(w.o.Days), 0.5, 22)
-			h := w.legacy(i % 2)
+			h := w.legacy(i)
 			s.fromLegacy(t, h, who, s.r.span(4*time.Minute, time.Hour))
 			s.stopsGuard(t.Add(3*time.Hour/2), who)
 			s.visit(p, t.Add(20*time.Minute), who.desk.ip, "raw.githubusercontent.com", siteNamed(w, "raw.githubusercontent.com").ip, s.n.between(900, 9000), s.n.between(40_000, 4_000_000))

@@ -1,10 +1,16 @@
 package scenario
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // natFirst and natSize are the last bytes, in a client's VPN network, of the addresses behind which the gateway hides
 // all people of partners where they share them.
 const natFirst, natSize = 8, 2
+
+// carrierSize is how many addresses of the carrier's pool are in use.
+const carrierSize = 4
 
 // setNAT draws the public pool of the provider and says which clients keep their gateways' translations: half of them.
 func (w *world) setNAT() {
@@ -37,19 +43,40 @@ func (w *world) outside(gateway netip.Addr, label ...any) netip.Addr {
 		return gateway
 	}
 	b := w.natPool.Addr().As4()
-	b[3] += byte(newRNG(w.o.Seed, append([]any{"nat"}, label...)...).IntN(8))
+	b[3] += byte(newRNG(w.o.Seed, append([]any{"nat"}, label...)...).IntN(carrierSize))
 	return netip.AddrFrom4(b)
 }
 
-// hide puts a partner's session behind the shared addresses of the client's gateway: the VPN log alone tells the
+// hide puts a partner's session behind the shared addresses of the client's gateway, the same lent address always behind
+// the same shared one: the VPN log alone tells the
 // address that was lent, and the translations, where they are kept.
 func (w *world) hide(c *org, t tunnel) tunnel {
 	if !w.o.SharedNAT {
 		return t
 	}
 	t.lent = t.pool
-	t.pool = at(c.poolNet, natFirst+newRNG(w.o.Seed, "hidden", c.idx, t.start.Sub(w.start)).IntN(natSize))
+	t.pool = at(c.poolNet, natFirst+int(t.lent.As4()[3])%natSize)
 	return t
+}
+
+// carrier writes what the carrier's other customers do at the clients' gateways from the same addresses: staff at home,
+// and strangers who guess.
+func (w *world) carrier() {
+	if !w.natPool.IsValid() {
+		return
+	}
+	s := w.planner("carrier")
+	for _, c := range w.clients {
+		for i := range carrierSize {
+			b := w.natPool.Addr().As4()
+			b[3] += byte(i)
+			p := c.people[s.r.IntN(9)]
+			t := w.clock(s.r, s.r.IntN(w.o.Days), 5, 20)
+			s.tunnel(c, tunnel{user: p.login, from: netip.AddrFrom4(b), pool: at(c.poolNet, 53), machine: p.desk.name, machineID: newRNG(w.names, "home", p.mail).guid(),
+				country: c.place.country, group: "STAFF", start: t, end: t.Add(s.r.span(20*time.Minute, 3*time.Hour)), out: 2_000_000, in: 20_000_000})
+			s.refused(c, w.clock(s.r, s.r.IntN(w.o.Days), 0, 23), tunnel{user: pick(s.r, []string{"admin", "test", "vpn"}), from: netip.AddrFrom4(b), country: c.place.country, machine: "WIN-" + s.n.token(8), machineID: s.n.guid()})
+		}
+	}
 }
 
 // behindOf tells the scribe whom the shared address of a session stands for.

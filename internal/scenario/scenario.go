@@ -133,6 +133,7 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	w.grow()
 	w.declare()
 	w.twins()
+	w.carrier()
 	k.plan(w)
 	w.controls()
 	w.declareDualStack()

@@ -13,6 +13,7 @@ type scribe struct {
 	r, n *rng
 	put  func(o *org, file string, r rec)
 	step string // technique, while the intruder acts
+	only int    // at a dual stack client: the family that is spoken, 4 or 6; 0: as its hosts like
 	// behind tells the address lent to whom an address shared by translation stands for, in the session written last.
 	behind map[netip.Addr]netip.Addr
 }

@@ -11,7 +11,7 @@ import (
 // directoryBenign are the twins of the kinds whose sensors log the directory's protocols. (The backup's nightly walk
 // over SMB, the administrator with two accounts and the poller with dead targets are daily life.)
 var directoryBenign = []twin{
-	{"vulnerability-scan", vulnerabilityScan}, {"reset-wave", resetWave}, {"night-maintenance", nightMaintenance}, {"new-controller", newController},
+	{"vulnerability-scan", vulnerabilityScan}, {"discovery", discovery}, {"reset-wave", resetWave}, {"night-maintenance", nightMaintenance}, {"new-controller", newController},
 	{"bulk-copies", bulkCopies}, {"travel", travel}, {"legacy-hosts", legacyHosts},
 	{"joiners", joiners},
 }
@@ -249,5 +249,71 @@ func joiners(w *world, s *scribe) {
 				s.account(c, t.Add(time.Hour), 4724, c.adminLogin, login, "")
 			}
 		}
+	}
+}
+
+// discovery is a partner's one inventory from the VPN, approved beforehand: every address is tried on a few ports, who
+// answers is asked over WMI and SAMR, and the shares of some servers are listed. It is done before a contract is renewed
+// or a house is moved.
+func discovery(w *world, s *scribe) {
+	for _, c := range w.clients {
+		trust, who := "", caller{}
+		t := w.clock(s.r, w.workday(s.r.IntN(w.o.Days)), 6, 15)
+		tn := tunnel{pool: at(c.poolNet, 59), country: w.provider.place.country, group: "PARTNER", start: t, end: t.Add(5 * time.Hour), out: 9_000_000, in: 40_000_000}
+		if c.reach.vpn {
+			jump := w.provider.servers[w.provider.jumps[0]]
+			trust, tn.user, tn.from, tn.machine = w.trustID(c), w.techAccount(s.r.IntN(w.provider.techs)), w.outside(w.provider.gateway, "discovery", c.idx), jump.name
+		} else {
+			for _, f := range w.firms {
+				for _, x := range f.clients {
+					if x == c && f.kind != "supplier" {
+						trust, tn.user, tn.from, tn.machine = f.id+"-"+c.id, f.accounts[0], w.outside(f.gateway, "discovery", c.idx), f.machines[0]
+					}
+				}
+			}
+		}
+		if trust == "" {
+			continue
+		}
+		tn.machineID = newRNG(w.names, "machine", tn.machine).guid()
+		s.tunnel(c, tn)
+		who = caller{tn.user, tn.machine, tn.pool}
+		for _, net := range []netip.Prefix{c.serverNet, c.deskNet} {
+			w.approve(trust, tn.pool, net, session{start: t.Add(-time.Hour), end: t.Add(6 * time.Hour)}, c.owner(), "inventory before renewal")
+		}
+		alive := map[netip.Addr]bool{}
+		for _, h := range c.servers {
+			alive[h.ip] = true
+		}
+		families := []int{4}
+		if c.dual { // each address of each host
+			families = []int{4, 6}
+		}
+		t = t.Add(3 * time.Minute)
+		pace := s.r.span(50*time.Millisecond, 900*time.Millisecond)
+		for k := range sweepLast {
+			dst := at(c.serverNet, k+1)
+			ports := some(s.r, probePorts, 1)
+			if alive[dst] {
+				ports = probePorts
+			}
+			for _, port := range ports {
+				t = t.Add(time.Duration(float64(pace) * (0.4 + s.r.Float64())))
+				for _, s.only = range families {
+					s.knock(c, t, tn.pool, dst, port, alive[dst])
+				}
+			}
+		}
+		s.ticket(c, t, who, "", nil, "")
+		for i, h := range c.servers {
+			for _, s.only = range families {
+				at := t.Add(time.Duration(i+1) * s.r.span(4*time.Second, 90*time.Second))
+				s.rpc(c, at, who, h, "ISystemActivator", "RemoteCreateInstance")
+				s.listsShares(c, at.Add(10*time.Second), who, h, i%2 == 0, "C$")
+			}
+		}
+		s.only = 0
+		s.listsPeople(c, t.Add(40*time.Minute), who, true)
+		s.asks(c, t.Add(41*time.Minute), who, 4)
 	}
 }
