@@ -392,6 +392,34 @@ func TestFindingTellsWhoAndWhat(t *testing.T) {
 	}
 }
 
+func TestWhoStandsBehindATranslatedAddressIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		inside string
+		shared uint16
+		want   string
+	}{
+		{"a record fits", "192.168.3.7", 0, "Behind this address was 192.168.3.7, as translation records tell"},
+		{"several share it", "", 12, "The address is shared by at least 12 inside hosts"},
+		{"nothing is known", "", 0, ""},
+	} {
+		events := sweep(noon, time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0")
+		for _, e := range events {
+			e.SharedBy = c.shared
+			if c.inside != "" {
+				e.Inside = netip.MustParseAddr(c.inside)
+			}
+		}
+		f := loud(run(model(), events))[0]
+		if told := strings.Contains(f.Reason, "address"); told != (c.want != "") || !strings.Contains(f.Reason, c.want) {
+			t.Errorf("%s: %s", c.name, f.Reason)
+		}
+		if c.inside != "" && !slices.Contains(f.Entities, ocsf.Entity{Type: ocsf.EntityIP, Value: c.inside, Role: ocsf.RoleSource}) {
+			t.Errorf("%s: %v", c.name, f.Entities)
+		}
+	}
+}
+
 // mixed is scanners, pollers and noise over some hours.
 func mixed() []*ocsf.Event {
 	events := poller("10.9.0.4", 60, 20, func(i int) bool { return i%7 == 0 })

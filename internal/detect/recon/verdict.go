@@ -196,11 +196,36 @@ func (d *Detector) finding(ts *tenantState, s *source, ep *episode, a int) *ocsf
 	}
 	f.Title = ep.title(s.Class, src, f)
 	f.Reason = ep.reason(s, src)
+	ep.behind(f)
 	if p := ep.Approval; p != nil {
 		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: p.Owner, Reason: p.Reason, Until: p.Until}
 		f.Reason += fmt.Sprintf(" It is approved by %s until %s: %s.", p.Owner, p.Until.UTC().Format(time.RFC3339), p.Reason)
 	}
 	return f
+}
+
+// behind names who stood behind the source's address, as translation records tell, or says that nobody can.
+func (ep *episode) behind(f *ocsf.Finding) {
+	var inside []netip.Addr
+	shared := 0
+	for _, e := range ep.Evidence {
+		if a := e.Inside; a.IsValid() && !slices.Contains(inside, a) {
+			inside = append(inside, a)
+		}
+		shared = max(shared, int(e.SharedBy))
+	}
+	slices.SortFunc(inside, netip.Addr.Compare)
+	names := make([]string, len(inside))
+	for i, a := range inside {
+		names[i] = a.String()
+		f.AddEntity(ocsf.EntityIP, names[i], ocsf.RoleSource)
+	}
+	switch {
+	case len(inside) > 0:
+		f.Reason += " Behind this address was " + strings.Join(names, ", ") + ", as translation records tell by port and time."
+	case shared > 1:
+		f.Reason += fmt.Sprintf(" The address is shared by at least %d inside hosts, and no translation record tells which of them it was.", shared)
+	}
 }
 
 func (ep *episode) sortedTargets(n int) []targetCount {
