@@ -50,18 +50,19 @@ type flow struct {
 // flows collects what Trace walks over, of every tenant, whether a partner is involved or not: the hop before the
 // one that crosses a trust is an ordinary session in somebody's own house.
 type flows struct {
-	list   []flow
-	logons map[logonID]int      // the logon record that a repeated logon extends
-	seen   map[tenantAddr]int64 // when an address was last seen, seconds since 1970
-	names  map[tenantHost]name
-	hosts  map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
-	heard  map[tenant.ID]*heard
-	words  map[string]string
-	clocks *clocks
-	told   []*Told // what others answered; no part of a snapshot
-	left   int64
-	most   int         // MaxFlows and MaxPlaces, but for tests
-	index  *traceIndex // built by the first Trace after an Add
+	list    []flow
+	logons  map[logonID]int      // the logon record that a repeated logon extends
+	seen    map[tenantAddr]int64 // when an address was last seen, seconds since 1970
+	names   map[tenantHost]name
+	hosts   map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
+	heard   map[tenant.ID]*heard
+	words   map[string]string
+	clocks  *clocks
+	told    []*Told // what others answered; no part of a snapshot
+	left    int64
+	most    int         // MaxFlows and MaxPlaces, but for tests
+	index   *traceIndex // built by the first Trace; nil where that would be another now
+	touched []int       // records that last longer than the index knows
 }
 
 // name is a host's address; invalid where it had several.
@@ -188,7 +189,8 @@ func (fs *flows) logon(id tenant.ID, e *ocsf.Event) {
 	k := logonID{tenantHost{f.tenant, f.dstHost}, f.src, f.srcHost, f.user, kind}
 	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
 		if e.Time.After(fs.list[i].end) {
-			fs.list[i].end, fs.index = e.Time, nil
+			fs.list[i].end = e.Time
+			fs.touch(i)
 		}
 		return
 	}
@@ -207,7 +209,8 @@ func (fs *flows) translation(id tenant.ID, e *ocsf.Event) {
 	k := logonID{tenantHost{id, fs.word(f.dst.String())}, f.src, "", "", flowNAT}
 	if i, ok := fs.logons[k]; ok && e.Time.Sub(fs.list[i].end) <= Gap {
 		if e.Time.After(fs.list[i].end) {
-			fs.list[i].end, fs.index = e.Time, nil
+			fs.list[i].end = e.Time
+			fs.touch(i)
 		}
 		return
 	}
@@ -215,12 +218,23 @@ func (fs *flows) translation(id tenant.ID, e *ocsf.Event) {
 	fs.logons[k] = len(fs.list) - 1
 }
 
+// touch notes that a record lasts longer than the index knows, where there is one.
+func (fs *flows) touch(i int) {
+	switch {
+	case fs.index == nil:
+	case fs.index.behind():
+		fs.index, fs.touched = nil, nil
+	default:
+		fs.touched = append(fs.touched, i)
+	}
+}
+
 func (fs *flows) keep(f flow, e *ocsf.Event) {
 	if len(fs.list) >= fs.most {
 		fs.makeRoom()
 	}
 	f.file, f.record = fs.word(e.Raw.File), e.Raw.Record
-	fs.list, fs.index = append(fs.list, f), nil
+	fs.list = append(fs.list, f)
 }
 
 // hear notes that the tenant sent something in which a session would show.

@@ -89,7 +89,7 @@ func (fs *flows) drop(gone func(int, *flow) bool) {
 		}
 	}
 	clear(fs.list[len(kept):])
-	fs.list, fs.index = kept, nil
+	fs.list, fs.index, fs.touched = kept, nil, nil
 	for k, i := range fs.logons {
 		if moved[i] < 0 {
 			delete(fs.logons, k)

@@ -36,6 +36,7 @@ type traceIndex struct {
 	places map[tenantAddr]Place
 	shifts map[tenant.ID]shift // of the tenants' clocks
 	worked ways                // of records
+	joined                     // which record became which edge
 	held   ways                // of leases and of remote tools' sessions, which grow
 	grown  int64
 }
@@ -71,37 +72,84 @@ func (w *ways) add(e *edge) {
 func (w *ways) sort() {
 	for _, a := range w.to {
 		slices.SortFunc(a.list, compareEdges)
-		a.until = make([]time.Time, len(a.list))
-		for i, e := range a.list {
-			a.until[i] = e.end.Add(e.slack())
-			if i > 0 && a.until[i-1].After(a.until[i]) {
-				a.until[i] = a.until[i-1]
-			}
-		}
+		a.lasting(0)
 	}
 }
 
-// traceIndex returns the index, of which it builds anew what no longer holds: what records say, or what sessions do.
+// lasting tells anew until when sessions may have been open, from one of them on.
+func (a *arrivals) lasting(from int) {
+	a.until = slices.Grow(a.until[:from], len(a.list)-from)
+	for i, e := range a.list[from:] {
+		t := e.end.Add(e.slack())
+		if i += from; i > 0 && a.until[i-1].After(t) {
+			t = a.until[i-1]
+		}
+		a.until = append(a.until, t)
+	}
+}
+
+// insert adds a session to sorted ones.
+func (w *ways) insert(e *edge) {
+	if e.from == e.to || e.from.Name() == "" {
+		return
+	}
+	a := w.to[e.to]
+	if a == nil {
+		a = &arrivals{}
+		w.to[e.to] = a
+	}
+	i, _ := slices.BinarySearchFunc(a.list, e, compareEdges)
+	a.list = slices.Insert(a.list, i, e)
+	a.lasting(i)
+	w.pairs[[2]Place{e.from, e.to}]++
+}
+
+// remove takes a session out of sorted ones.
+func (w *ways) remove(e *edge) {
+	a := w.to[e.to]
+	if a == nil {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(a.list, e, compareEdges)
+	for ; i < len(a.list) && a.list[i] != e; i++ {
+		if compareEdges(a.list[i], e) != 0 {
+			return // it leads nowhere, so it was never in
+		}
+	}
+	if i == len(a.list) {
+		return
+	}
+	a.list = slices.Delete(a.list, i, i+1)
+	a.lasting(i)
+	k := [2]Place{e.from, e.to}
+	if w.pairs[k]--; w.pairs[k] == 0 {
+		delete(w.pairs, k)
+	}
+}
+
+// traceIndex returns the index. Records that came since the last time are joined to those that are in; all is built
+// anew only where it means something else: another model, other clocks, hosts that became known, records that went.
 func (g *Graph) traceIndex(m *tenant.Model) *traceIndex {
 	ix, shifts := g.flows.index, g.flows.clocks.shifts()
-	if ix == nil || ix.model != m || !sameClocks(ix.shifts, shifts) {
+	if ix == nil || ix.model != m || ix.behind() || !sameClocks(ix.shifts, shifts) {
 		ix = &traceIndex{model: m, flows: g.flows, shifts: shifts, trusts: map[tenant.ID][]*tenant.Trust{}, places: map[tenantAddr]Place{}, worked: newWays(), grown: -1}
 		for i := range m.Trusts {
 			t := &m.Trusts[i]
 			ix.trusts[t.Tenant] = append(ix.trusts[t.Tenant], t)
 		}
-		for _, e := range ix.join(g.flows.list) {
-			ix.worked.add(e)
-		}
+		ix.joinAll()
 		for _, t := range g.flows.told {
 			ix.worked.add(ix.answered(t))
 		}
 		ix.worked.sort()
 		g.flows.index = ix
+	} else {
+		ix.joinFresh()
 	}
+	g.flows.touched = nil
 	if ix.grown != g.grown {
 		ix.held, ix.grown = newWays(), g.grown
-		for _, s := range g.Sessions() {
+		for _, s := range g.sessions {
 			for _, e := range ix.session(s) {
 				ix.held.add(e)
 			}
@@ -158,71 +206,6 @@ func (ix *traceIndex) open(at Place, when time.Time, each func(*edge)) {
 	}
 }
 
-// join makes edges of records. Up to four sensors of two tenants see one connection: equal addresses and ports, and
-// starts within a second. A tenant that can't tell whose an address is learns it from the one that can.
-func (ix *traceIndex) join(list []flow) []*edge {
-	order := make([]*flow, len(list))
-	if len(ix.shifts) > 0 { // by one clock
-		list = slices.Clone(list)
-		for i := range list {
-			f := &list[i]
-			f.start, f.end = ix.common(f.tenant, f.start), ix.common(f.tenant, f.end)
-		}
-	}
-	for i := range list {
-		order[i] = &list[i]
-	}
-	slices.SortFunc(order, func(a, b *flow) int {
-		if c := a.compareTuple(b); c != 0 {
-			return c
-		}
-		if c := a.start.Compare(b.start); c != 0 {
-			return c
-		}
-		return cmp.Or(strings.Compare(string(a.tenant), string(b.tenant)),
-			a.end.Compare(b.end), cmp.Compare(a.packets, b.packets), strings.Compare(a.file, b.file), cmp.Compare(a.record, b.record))
-	})
-	var out []*edge
-	group := 0 // first edge of the connection at hand
-	for i, f := range order {
-		if i > 0 && (f.sport == 0 || order[i-1].compareTuple(f) != 0) {
-			group = len(out)
-		}
-		e := &edge{from: ix.end(f.tenant, f.src, f.srcHost, ix.named), to: ix.end(f.tenant, f.dst, f.dstHost, ix.host), start: f.start, end: f.end, port: f.dport,
-			packets: f.packets, kind: f.kind, user: f.user, seen: []tenant.ID{f.tenant}, file: f.file, record: f.record}
-		if o := latest(out[group:], e); o != nil {
-			o.merge(e)
-			continue
-		}
-		out = append(out, e)
-	}
-	return out
-}
-
-// latest returns the edge of the same connection among those of its 5-tuple, which are sorted by start.
-func latest(list []*edge, e *edge) *edge {
-	for _, o := range slices.Backward(list) {
-		if e.start.Sub(o.start) > sameFlow {
-			return nil
-		}
-		if agree(e.from, o.from) && agree(e.to, o.to) {
-			return o
-		}
-	}
-	return nil
-}
-
-func (f *flow) compareTuple(o *flow) int {
-	if c := f.src.Compare(o.src); c != 0 {
-		return c
-	}
-	if c := f.dst.Compare(o.dst); c != 0 {
-		return c
-	}
-	return cmp.Or(cmp.Compare(f.sport, o.sport), cmp.Compare(f.dport, o.dport),
-		strings.Compare(f.srcHost, o.srcHost), strings.Compare(f.dstHost, o.dstHost))
-}
-
 func (ix *traceIndex) end(id tenant.ID, a netip.Addr, host string, named func(tenant.ID, string) Place) Place {
 	if a.IsValid() {
 		return ix.place(id, a)
@@ -255,7 +238,8 @@ func compareEdges(a, b *edge) int {
 	}
 	return cmp.Or(a.end.Compare(b.end), strings.Compare(a.from.Name(), b.from.Name()),
 		strings.Compare(string(a.from.Tenant), string(b.from.Tenant)), cmp.Compare(a.port, b.port), strings.Compare(a.kind, b.kind),
-		strings.Compare(a.user, b.user), cmp.Compare(a.packets, b.packets))
+		strings.Compare(a.user, b.user), cmp.Compare(a.packets, b.packets), strings.Compare(a.file, b.file), cmp.Compare(a.record, b.record),
+		comparePlaces(a.from, b.from), slices.Compare(a.seen, b.seen))
 }
 
 // session makes edges of a VPN lease (from where it came to the address it was given) and of a remote tool's session
