@@ -129,8 +129,18 @@ func explainEvent(p func(stage, format string, args ...any), e *ocsf.Event) {
 		trust = fmt.Sprintf("trust %s of partner %s, by %s", e.Trust, e.Partner, e.Rule)
 	}
 	p("attribute", "tenant %s, %s, direction %s", e.Tenant, trust, firstWord(string(e.Direction), "unknown"))
-	if e.Owner.Name != "" || e.OwnerHost != "" {
-		p("", "  the source address was held by %s %s, coming from %s", e.Owner, e.OwnerHost, e.OwnerFrom)
+	if who := strings.TrimSpace(e.Owner.String() + " " + e.OwnerHost); who != "" || e.OwnerFrom.IsValid() {
+		from := ""
+		if e.OwnerFrom.IsValid() {
+			from = ", coming from " + e.OwnerFrom.String()
+		}
+		p("", "  the source address was held by %s%s", firstWord(who, "somebody whom no record names"), from)
+	}
+	if e.Inside.IsValid() {
+		p("", "  behind the source address was %s, by a translation record", e.Inside)
+	}
+	if e.SharedBy > 1 {
+		p("", "  the source address was shared by at least %d inside hosts, and no translation record tells which", e.SharedBy)
 	}
 	if e.Session != "" {
 		p("", "  session %s", e.Session)

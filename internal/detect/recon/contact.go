@@ -86,7 +86,20 @@ func contactOf(e *ocsf.Event) (c contact, ok bool) {
 			c.answer = answered
 		}
 	}
+	if c.answer == failed && sampled(e) {
+		return c, false
+	}
 	return c, c.answer != 0
+}
+
+// sampled reports whether the exporter looked at one packet of several only, so that an answer may have gone unseen.
+// A TCP reset that it saw tells a failure all the same.
+func sampled(e *ocsf.Event) bool {
+	if e.Flow.RespPkts > 0 {
+		return false
+	}
+	v, there := e.Fields.Get("sampling")
+	return there && v != "" && v != "0" && v != "1"
 }
 
 func multicast(a netip.Addr) bool {

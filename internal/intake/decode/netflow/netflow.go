@@ -1,6 +1,6 @@
 // Package netflow reads what routers, switches and firewalls export of the flows that pass them: NetFlow v5 (Cisco's
 // format), NetFlow v9 (RFC 3954, with Cisco's NSEL), IPFIX (RFC 7011, bidirectional flows by RFC 5103) and sFlow v5
-// (sflow.org), live by a Translator and from files; and the JSON lines that goflow2 and nfdump make of them.
+// (sflow.org), live by a Translator and from files.
 //
 // A Translator takes export datagrams and gives flows as lines of JSON of our own schema, which Objects read back into
 // events of source netflow/flow. So a line stands for itself: whoever reads it needs no template. Files of datagrams,
