@@ -26,7 +26,8 @@ truth.json; docs/scenario-format.md describes them. The same options give the sa
 
 Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
 		Example: `  breakwater scenario write --kind island-hop --clients 7 --days 11 --seed 3 ./scenario
-  breakwater scenario write --kind false-alarm --rename 9 ./quiet`,
+  breakwater scenario write --kind false-alarm --rename 9 ./quiet
+  breakwater scenario write --kind two-hops --seed 4 --overlap --shared-nat --skew 90s --late --ipv6 ./hard`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, l := range without {
@@ -49,11 +50,16 @@ Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
 	f := cmd.Flags()
 	f.StringVar(&o.Kind, "kind", "island-hop", "kind of scenario: "+strings.Join(scenario.Kinds(), "|"))
 	f.IntVar(&o.Clients, "clients", 7, "clients of the provider")
-	f.IntVar(&o.Days, "days", 11, "days of telemetry")
+	f.IntVar(&o.Days, "days", 0, "days of telemetry (0: the kind's own, 11 for most)")
 	f.Uint64Var(&o.Seed, "seed", 1, "another seed, another story")
 	f.Uint64Var(&o.Rename, "rename", 0, "another seed for names, addresses, ids and dates of the same story")
 	f.Int64Var(&o.Events, "events", 0, "grow the background to about this many events")
 	f.StringSliceVar(&without, "without-layer", nil, "leave a layer out at every tenant: mail|network|endpoint|cloud|access (may be repeated)")
+	f.BoolVar(&o.Overlap, "overlap", false, "the clients share RFC 1918 address space")
+	f.BoolVar(&o.SharedNAT, "shared-nat", false, "a partner's people come from one pool of addresses; half of the clients keep the translations")
+	f.DurationVar(&o.Skew, "skew", 0, "some sensors' clocks are off by up to this, and drift (at most 1h)")
+	f.BoolVar(&o.Late, "late", false, "some sensors deliver late and out of order, into files rotated by the day of arrival")
+	f.BoolVar(&o.IPv6, "ipv6", false, "some clients' networks and VPN pools are dual stack")
 	f.BoolVar(&o.WithoutAttack, "without-attack", false, "write the background alone")
 	return cmd
 }

@@ -17,8 +17,14 @@ import (
 )
 
 // small keeps the tests short: the fewest clients and days that a story fits in.
-func small(kind string, seed uint64) Options {
-	return Options{Kind: kind, Seed: seed, Clients: 3 + int(seed%2), Days: 3}
+func small(name string, seed uint64) Options {
+	o := Options{Kind: name, Seed: seed, Clients: 3 + int(seed%2), Days: 3}
+	for _, k := range kinds {
+		if k.name == name {
+			o.Clients, o.Days = max(o.Clients, k.minClients), max(o.Days, k.minDays)
+		}
+	}
+	return o
 }
 
 func write(t *testing.T, o Options) (string, *Truth) {

@@ -21,6 +21,8 @@ func (w *world) twins() {
 	list := benign
 	if w.kind.directory {
 		list = append(list[:len(list):len(list)], directoryBenign...)
+	} else if w.o.SharedNAT { // the firewalls' logs are kept
+		list = append(list[:len(list):len(list)], twin{"discovery", discovery})
 	}
 	for _, t := range list {
 		t.run(w, w.planner("twin "+t.name))

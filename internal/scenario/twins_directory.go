@@ -304,6 +304,10 @@ func discovery(w *world, s *scribe) {
 				}
 			}
 		}
+		s.only = 0
+		if !w.kind.directory { // nobody would log the rest
+			continue
+		}
 		s.ticket(c, t, who, "", nil, "")
 		for i, h := range c.servers {
 			for _, s.only = range families {
