@@ -54,7 +54,7 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 			ep = g.begin(g.Early)
 			ep.Answered = g.Answered
 		}
-		out = append(out, fmt.Sprintf("episode %s: %s", [...]string{"without approval", "approved"}[a], ep.reason(s, c.src)),
+		out = append(out, fmt.Sprintf("episode %s: %s", [...]string{"without approval", "approved"}[a&approved], ep.reason(s, c.src)),
 			fmt.Sprintf("walk over hosts %.1f, over services %.1f of %.1f; %.0f %% of the first contacts failed (limit %.0f %%)",
 				s.Walks[a].Hosts, s.Walks[a].Services, walkLimit, 100*ep.failRatio(), 100*ratioBorderline))
 	}

@@ -70,6 +70,12 @@ func sweep(at time.Time, step time.Duration, src, net string, n int, port uint16
 	return out
 }
 
+func inOrder(lists ...[]*ocsf.Event) []*ocsf.Event {
+	all := slices.Concat(lists...)
+	byTime(all)
+	return all
+}
+
 // loud leaves out what was only counted.
 func loud(list []*ocsf.Finding) (out []*ocsf.Finding) {
 	for _, f := range list {
@@ -144,6 +150,8 @@ func TestWhatIsAScanAndWhatIsNot(t *testing.T) {
 			func(e *ocsf.Event) { e.Fields = ocsf.Fields{{Name: "sampling", Value: "100"}} }), ""},
 		{"an exporter that says it samples one of one", with(sweep(noon, time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0"),
 			func(e *ocsf.Event) { e.Fields = ocsf.Fields{{Name: "sampling", Value: "1"}} }), "high horizontal 10.9.0.4"},
+		{"a UDP scan within a slow sweep from the same address", inOrder(sweep(noon, 5*time.Second, "10.9.0.4", "10.1.2", 40, 445, "tcp", "S0"),
+			sweep(noon.Add(100*time.Second), 10*time.Millisecond, "10.9.0.4", "10.1.2", 30, 161, "udp", "S0")), "high udp-sweep 10.9.0.4; high horizontal 10.9.0.4"},
 		{"errors that routers send", with(sweep(noon, time.Millisecond, "10.9.0.4", "10.1.2", 40, 0, "icmp", "OTH"),
 			func(e *ocsf.Event) { e.Fields = ocsf.Fields{{Name: "icmp_type", Value: "3"}} }), ""},
 		{"a sweep in two days, one probe in two hours", sweep(noon, 2*time.Hour, "10.9.0.4", "10.1.2", 30, 445, "tcp", "S0"), "medium slow-sweep 10.9.0.4"},

@@ -39,14 +39,14 @@ type sourceState struct {
 	Last   int64
 	Class  class
 	Grown  bool
-	Walks  [2]walks
+	Walks  [lanes]walks
 	Groups []savedGroup
 	Slow   slow
 }
 
 type savedGroup struct {
-	Approved int
-	Group    *group
+	Lane  int
+	Group *group
 }
 
 type savedSighting struct {
@@ -153,10 +153,10 @@ func (ts *tenantState) restoreSources(into map[sourceKey]*source, list []savedSo
 	for _, x := range list {
 		s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Trust: x.Trust, Grown: x.State.Grown, Walks: x.State.Walks, Slow: x.State.Slow}
 		for _, g := range x.State.Groups {
-			if g.Approved != unapproved && g.Approved != approved || g.Group == nil || slices.Contains(g.Group.Told, nil) {
+			if g.Lane < 0 || g.Lane >= lanes || g.Group == nil || slices.Contains(g.Group.Told, nil) {
 				return fmt.Errorf("reading the state of recon: a scan of no known kind")
 			}
-			s.Groups[g.Approved] = g.Group
+			s.Groups[g.Lane] = g.Group
 		}
 		if n := len(s.Known.Slots); s.Known.Used < 0 || !roomy(s.Known.Used, n) {
 			return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)

@@ -38,11 +38,26 @@ func (w *walk) step(by float32) (scanner bool) {
 // walks are a source's two walks.
 type walks struct{ Hosts, Services walk }
 
-// unapproved and approved number a source's two episodes.
+// A source's failures lie in four lanes: approved or not, and UDP apart from the rest, since somebody else may stand
+// behind the same address. The lane's lowest bit says that an approval covers it.
 const (
-	unapproved = 0
-	approved   = 1
+	approved = 1
+	overUDP  = 2
+	lanes    = 4
 )
+
+func laneOf(approval *tenant.Approval, p proto) (lane int) {
+	if approval != nil {
+		lane = approved
+	}
+	if p == udp {
+		lane |= overUDP
+	}
+	return lane
+}
+
+// failedFlag is what marks a contact that failed in the group at hand of the lane.
+func failedFlag(lane int) uint64 { return flagFailed0 << (lane & approved) }
 
 // source is one address as one trust brings it into one tenant.
 type source struct {
@@ -51,8 +66,8 @@ type source struct {
 	Class  class
 	Trust  uint16 // as in its key
 	Grown  bool   // it is held among the tenant's sources, and not in a generation that goes
-	Walks  [2]walks
-	Groups [2]*group // nil while nothing failed
+	Walks  [lanes]walks
+	Groups [lanes]*group // nil while nothing failed
 	Slow   slow
 }
 
@@ -142,7 +157,7 @@ func (s *source) fired() bool {
 	return false
 }
 
-func (s *source) open() bool { return s.Groups[unapproved] != nil || s.Groups[approved] != nil }
+func (s *source) open() bool { return s.Groups != [lanes]*group{} }
 
 // patience is how long a pause may be within the scan: many times its own pace, as far as one can be told.
 func (g *group) patience() int64 {
@@ -170,10 +185,8 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 		*pair = *pair&^whenMask | when(c.time)
 		return
 	}
-	a, approval := unapproved, d.approval(s, e, c)
-	if approval != nil {
-		a = approved
-	}
+	approval := d.approval(s, e, c)
+	a := laneOf(approval, c.proto)
 	if g := s.Groups[a]; g != nil && c.time-g.Last > episodeGap {
 		d.close(ts, s, a, emit)
 		pair, _ = s.Known.put(hash, c.time) // closing rebuilds the table
@@ -188,7 +201,7 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 		ts.active[sourceKey{c.src.As16(), s.Trust}] = s
 	}
 	pause := g.Scan != nil && c.time-g.Scan.Last > g.patience()
-	flag := uint64(flagFailed0) << a
+	flag := failedFlag(a)
 	if pair != nil && *pair&flag != 0 && (!pause || g.Scan.small() || g.has(uint32(hash))) {
 		d.retry(ts, s, a, c, pair, pause, emit)
 		return
@@ -217,10 +230,7 @@ func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, f
 	if s.fired() {
 		d.pending++
 	}
-	a := unapproved
-	if d.approval(s, e, c) != nil {
-		a = approved
-	}
+	a := laneOf(d.approval(s, e, c), c.proto)
 	if pair != nil {
 		*pair |= flagOK
 	}
@@ -245,9 +255,10 @@ func (d *Detector) failure(ts *tenantState, s *source, g *group, a int, e *ocsf.
 	if s.fired() {
 		d.pending++
 	}
-	flag := uint64(flagFailed0) << a
+	flag := failedFlag(a)
 	host, freshHost := s.Known.put(c.hostHash(), c.time)
 	firstFail := host == nil || *host&flag == 0
+	neverMet := host == nil || *host&(flagsFailed|flagStale|flagOK) == 0
 	again := !firstFail && age(*host, when(c.time)) > age(when(g.begun(c.time)), when(c.time)) // in an earlier scan
 	if host != nil {
 		*host = (*host|flag)&^whenMask | when(c.time)
@@ -261,7 +272,7 @@ func (d *Detector) failure(ts *tenantState, s *source, g *group, a int, e *ocsf.
 	if !f.Outside && !f.Probed {
 		walkPairs = s.Walks[a].Services.step(stepFailed)
 		walkHosts = freshHost && s.Walks[a].Hosts.step(stepFailed)
-		if a == unapproved && firstFail {
+		if a&approved == 0 && neverMet {
 			s.Slow.failed(c.time)
 		}
 	}
@@ -375,7 +386,7 @@ func (d *Detector) retry(ts *tenantState, s *source, a int, c *contact, pair *ui
 		ep.Dirty = true
 		ep.Last = c.time
 	}
-	if age(*pair, when(c.time)) < staleSpacing || a == approved {
+	if age(*pair, when(c.time)) < staleSpacing || a&approved != 0 {
 		return
 	}
 	tries := (*pair & triesMask) >> triesShift
@@ -411,9 +422,9 @@ func (d *Detector) retract(s *source, c *contact) {
 	if pair == nil || *pair&flagsFailed == 0 {
 		return
 	}
-	a := unapproved
+	a := laneOf(nil, c.proto)
 	if *pair&flagFailed1 != 0 {
-		a = approved
+		a |= approved
 	}
 	*pair = *pair&^flagsFailed | flagOK
 	s.Walks[a].Services.step(stepAnswered - stepFailed)
@@ -526,8 +537,8 @@ func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
 	if g.Scan != nil {
 		d.endScan(ts, s, a, emit)
 	}
-	scan := a == approved || g.Scanned
-	flag := uint64(flagFailed0) << a
+	scan := a&approved != 0 || g.Scanned
+	flag := failedFlag(a)
 	s.Known.rebuild(len(s.Known.Slots), func(w uint64) uint64 {
 		if w&flag == 0 {
 			return w
