@@ -51,7 +51,11 @@ func seeds(f *ocsf.Finding) bool {
 
 // commodity findings are daily life at every tenant; alone they join nothing.
 func commodity(f *ocsf.Finding) bool {
-	return f.Rule == "phish/commodity" || f.Rule == "recon/internet-noise" || f.Rule == "phish/unparsable"
+	switch f.Rule {
+	case "phish/commodity", "phish/unparsable", "recon/internet-noise", "enumeration/internet-noise", "recon/known-failing":
+		return true
+	}
+	return false
 }
 
 // gather joins findings into groups and keeps those that are campaigns. Groups that come through the same

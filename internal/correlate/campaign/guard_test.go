@@ -32,7 +32,7 @@ func TestNoMergeByPrivateAddresses(t *testing.T) {
 
 func TestNoMergeByCommodityPhish(t *testing.T) {
 	domain := infra(ocsf.EntityDomain, "phish-of-the-day.example")
-	for _, rule := range []string{"phish/commodity", "phish/unparsable", "recon/internet-noise"} {
+	for _, rule := range []string{"phish/commodity", "phish/unparsable", "recon/internet-noise", "enumeration/internet-noise", "recon/known-failing"} {
 		if r := twoOf(rule, domain, "alone", "alone-2").draw(); len(r.Campaigns) != 0 {
 			t.Errorf("%s joins two tenants: %s", rule, brief(r))
 		}

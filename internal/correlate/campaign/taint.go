@@ -358,7 +358,7 @@ func (g *group) attachFindings() {
 	}
 	sources := g.sources()
 	for _, f := range g.in.Findings {
-		if have[f.ID] || !weighs(f) || f.Rule == "recon/internet-noise" {
+		if have[f.ID] || !weighs(f) || commodity(f) && f.Detector != "phish" {
 			continue
 		}
 		if f.Tenant == g.home && g.home != "" && f.Detector == "recon" && sources[source(f)] {
