@@ -72,7 +72,7 @@ func (w *world) tunnelOf(c *org, v session) tunnel {
 		return tunnel{user: p.login, from: home.public(), pool: at(c.poolNet, v.pool), machine: p.desk.name, machineID: home.guid(), country: c.place.country, group: "STAFF", start: v.start, end: v.end, out: 4_000_000, in: 60_000_000}
 	}
 	j := w.provider.servers[w.provider.jumps[v.jump]]
-	return w.hide(c, tunnel{user: w.techAccount(v.tech), from: w.outside(w.provider.gateway, c.idx, v.start.Sub(w.start)), pool: at(c.poolNet, v.pool), machine: j.name, machineID: newRNG(w.names, "machine", j.name).guid(),
+	return w.hide(c, tunnel{user: w.techAccount(v.tech), from: w.outside(w.provider.gateway, w.natPool, c.idx, v.start.Sub(w.start)), pool: at(c.poolNet, v.pool), machine: j.name, machineID: newRNG(w.names, "machine", j.name).guid(),
 		country: w.provider.place.country, group: "PARTNER", start: v.start, end: v.end, out: 1_200_000, in: 21_000_000})
 }
 

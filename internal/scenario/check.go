@@ -22,6 +22,7 @@ import (
 const (
 	minBackground = 0.95 // share of events that are not the intruder's
 	minLegitimate = 5    // background records in which each trait of the intruder's must occur too
+	minChance     = 5    // the same for sizes and counts, of which few different ones occur, so that some meet by chance
 	minTelling    = 3    // intruder's records that make a value a give-away where no background record has it
 )
 
@@ -69,8 +70,9 @@ type checker struct {
 }
 
 type declared struct {
-	Tenants []struct{ ID string }
-	Trusts  []struct {
+	Tenants  []struct{ ID string }
+	Partners []struct{ ID, Tenant string }
+	Trusts   []struct {
 		Partner, Tenant string
 		Accounts        []string
 	}
@@ -354,7 +356,7 @@ func (c *checker) judgeCampaign(cp *Campaign) {
 	}
 	for _, t := range cp.Tenants {
 		id := string(t.Tenant)
-		acted := t.Outcome == Succeeded || t.Outcome == Attempted
+		acted := c.actedOn(t.Tenant)
 		if acted != (c.touched[id] > 0) {
 			r.problem("%s is %s but has %d records of the intruder", id, t.Outcome, c.touched[id])
 		}
@@ -364,10 +366,38 @@ func (c *checker) judgeCampaign(cp *Campaign) {
 	}
 }
 
+// actedOn reports whether any campaign says that the intruder did something at a tenant.
+func (c *checker) actedOn(id tenant.ID) bool {
+	for _, cp := range c.truth.Campaigns {
+		for _, t := range cp.Tenants {
+			if t.Tenant == id && (t.Outcome == Succeeded || t.Outcome == Attempted) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reached reports whether trusts lead from a partner to a tenant: one, or several by way of tenants that are partners
+// of others.
 func (c *checker) reached(p tenant.PartnerID, id string) bool {
-	for _, t := range c.conf.Trusts {
-		if t.Partner == string(p) && t.Tenant == id {
-			return true
+	at, seen := []string{string(p)}, map[string]bool{string(p): true}
+	for len(at) > 0 {
+		from := at[0]
+		at = at[1:]
+		for _, t := range c.conf.Trusts {
+			if t.Partner != from {
+				continue
+			}
+			if t.Tenant == id {
+				return true
+			}
+			for _, q := range c.conf.Partners {
+				if q.Tenant == t.Tenant && !seen[q.ID] {
+					seen[q.ID] = true
+					at = append(at, q.ID)
+				}
+			}
 		}
 	}
 	return false
@@ -384,10 +414,17 @@ func (c *checker) judgeTraits() {
 	c.report.say("%d traits of the intruder's records, %d of them rare in the background", len(c.traits), rare)
 }
 
+// counted is a size or count in a value's key.
+var counted = regexp.MustCompile(`\t(orig|resp)_(ip_)?(bytes|pkts)\t`)
+
 func (c *checker) judgeValues() {
 	told, own := 0, 0
 	for _, k := range slices.Sorted(maps.Keys(c.values)) {
-		if c.values[k] < minTelling || c.clean[k] {
+		least := minTelling
+		if counted.MatchString(k) {
+			least = minChance
+		}
+		if c.values[k] < least || c.clean[k] {
 			continue
 		}
 		value := k[strings.LastIndexByte(k, '\t')+1:]

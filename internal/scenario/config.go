@@ -110,7 +110,9 @@ func (w *world) declare() {
 		if c.reach.app {
 			t.Principals = append(t.Principals, principalConf{AppID: w.appID})
 		}
-		w.trusts = append(w.trusts, t)
+		if c.reach != (reach{}) {
+			w.trusts = append(w.trusts, t)
+		}
 		if c.hasVendor {
 			w.trusts = append(w.trusts, trustConf{ID: w.vendor.id + "-" + c.id, Partner: w.vendor.id, Tenant: c.id, Owner: c.owner(),
 				MailDomains: []string{w.vendor.domain}, RemoteTools: []toolConf{{"screenconnect", w.vendor.instance, []string{w.vendor.relay}}},

@@ -13,6 +13,7 @@ type firm struct {
 	id, name, domain, prefix string
 	kind                     string // provider, supplier, house
 	gateway                  netip.Addr
+	natPool                  netip.Prefix // in its place, where the firm's people share addresses with others
 	place                    place
 	accounts                 []string // at the clients
 	machines                 []string
@@ -75,9 +76,9 @@ func (w *world) declareFirms() {
 	}
 }
 
-func (w *world) firmNet(f *firm) string {
-	if w.natPool.IsValid() && f.kind != "supplier" {
-		return w.natPool.String()
+func (*world) firmNet(f *firm) string {
+	if f.natPool.IsValid() {
+		return f.natPool.String()
 	}
 	return f.gateway.String() + "/32"
 }
@@ -152,10 +153,7 @@ func (w *world) taken(c *org, v visit) bool {
 // tunnelOfFirm is what the client's gateway logs of a firm's session.
 func (w *world) tunnelOfFirm(c *org, v visit) tunnel {
 	f := v.firm
-	from := f.gateway
-	if f.kind != "supplier" {
-		from = w.outside(f.gateway, f.seed, c.idx, v.start.Sub(w.start))
-	}
+	from := w.outside(f.gateway, f.natPool, f.seed, c.idx, v.start.Sub(w.start))
 	machine := f.machines[v.who]
 	return w.hide(c, tunnel{user: f.accounts[v.who], from: from, pool: at(c.poolNet, v.pool), machine: machine, machineID: newRNG(w.names, "machine", machine).guid(),
 		country: f.place.country, group: "PARTNER", start: v.start, end: v.end, out: 900_000, in: 9_000_000})

@@ -262,12 +262,12 @@ func discovery(w *world, s *scribe) {
 		tn := tunnel{pool: at(c.poolNet, 59), country: w.provider.place.country, group: "PARTNER", start: t, end: t.Add(5 * time.Hour), out: 9_000_000, in: 40_000_000}
 		if c.reach.vpn {
 			jump := w.provider.servers[w.provider.jumps[0]]
-			trust, tn.user, tn.from, tn.machine = w.trustID(c), w.techAccount(s.r.IntN(w.provider.techs)), w.outside(w.provider.gateway, "discovery", c.idx), jump.name
+			trust, tn.user, tn.from, tn.machine = w.trustID(c), w.techAccount(s.r.IntN(w.provider.techs)), w.outside(w.provider.gateway, w.natPool, "discovery", c.idx), jump.name
 		} else {
 			for _, f := range w.firms {
 				for _, x := range f.clients {
 					if x == c && f.kind != "supplier" {
-						trust, tn.user, tn.from, tn.machine = f.id+"-"+c.id, f.accounts[0], w.outside(f.gateway, "discovery", c.idx), f.machines[0]
+						trust, tn.user, tn.from, tn.machine = f.id+"-"+c.id, f.accounts[0], w.outside(f.gateway, f.natPool, "discovery", c.idx), f.machines[0]
 					}
 				}
 			}
