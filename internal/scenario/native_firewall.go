@@ -14,8 +14,11 @@ var firewallService = map[int]string{22: "SSH", 53: "DNS", 80: "HTTP", 88: "KERB
 // passes writes what the gateway's firewall logs of a connection: those that come through a tunnel and those that knock
 // from outside. inner is the caller's address before translation, where the flow shows the shared one.
 func (s *scribe) passes(o *org, f flow, inner netip.Addr) {
+	if o.firewall == "" {
+		return
+	}
 	tunnelled := o.poolNet.Contains(f.src) || o.dual && o.nets6()[o.poolNet].Contains(f.src)
-	if o.firewall == "" || !tunnelled && o.local(f.src) || f.proto == "icmp" {
+	if !tunnelled && o.local(f.src) || f.proto == "icmp" {
 		return
 	}
 	nat := netip.Addr{}

@@ -36,7 +36,7 @@ func TestNetworkScenariosAreFair(t *testing.T) {
 	seeds := []uint64{1, 2}
 	list := networkKinds()
 	if sampled {
-		seeds, list = seeds[:1], []string{"small-supplier", "two-hops"}
+		seeds, list = seeds[:1], []string{"small-supplier"}
 	}
 	for _, name := range list {
 		for i, seed := range seeds {
@@ -293,7 +293,7 @@ func TestLateRecordsStandInLaterFiles(t *testing.T) {
 func TestSharedAddressesHideWhoItWas(t *testing.T) {
 	t.Parallel()
 	o := small("two-providers", 2)
-	o.Clients, o.SharedNAT = 6, true
+	o.SharedNAT = true
 	dir, _ := write(t, o)
 	translated, kept, without := false, 0, 0
 	for name, b := range tree(t, dir) {
