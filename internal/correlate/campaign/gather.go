@@ -41,7 +41,7 @@ func seeds(f *ocsf.Finding) bool {
 		return false
 	}
 	switch f.Detector {
-	case "sigma":
+	case "sigma", "lateral", "enumeration", "beacon":
 		return f.Severity >= ocsf.SeverityHigh // what administrators do too is evidence beside others, no beginning
 	case "fanout":
 		return f.Severity >= ocsf.SeverityMedium && f.Rule != "fanout/tenants"
