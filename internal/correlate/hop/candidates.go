@@ -13,10 +13,11 @@ import (
 
 // Bounds of the search for candidates.
 const (
-	MaxCandidates = 8     // paths given
-	maxWalks      = 2_000 // choices looked at
-	leastShare    = 1e-6  // of a way; those that are less likely are not followed
-	tiedWithin    = 1.0   // scores that differ by less than a doubling of likelihood can't be told apart
+	MaxCandidates = 8         // paths given
+	maxWalks      = 2_000     // choices looked at
+	maxLooked     = 4_000_000 // sessions weighed, after which no further path is looked for
+	leastShare    = 1e-6      // of a way; those that are less likely are not followed
+	tiedWithin    = 1.0       // scores that differ by less than a doubling of likelihood can't be told apart
 )
 
 // Candidate is one way in which it may have come, with how likely it is beside the others.
@@ -40,6 +41,7 @@ type choice struct {
 func (ix *traceIndex) choices(s step, passed func(Place) bool) []choice {
 	best, weak := map[Place]choice{}, map[Place]choice{}
 	ix.open(s.at, s.when, func(e *edge) {
+		ix.looked++
 		if passed(e.from) || s.when.After(e.end.Add(e.slack())) {
 			return
 		}
@@ -111,12 +113,13 @@ func (ix *traceIndex) take(w *walk, c choice, list []choice) *walk {
 // have no hops. The answer is the same for the same model and telemetry in any order.
 func (g *Graph) Candidates(m *tenant.Model, from TracePoint, most int) []Candidate {
 	ix := g.traceIndex(m)
+	ix.looked = 0
 	first := ix.start(from)
 	best := ix.follow(first)
 	out := []Candidate{{Trace: g.trace(ix, from, first.step.at, best), Share: best.share}}
 	known := map[string]bool{walkKey(best): true}
 	open := []*walk{first}
-	for looked := 0; len(open) > 0 && len(out) < min(most, MaxCandidates) && looked < maxWalks; looked++ {
+	for looked := 0; len(open) > 0 && len(out) < min(most, MaxCandidates) && looked < maxWalks && ix.looked < maxLooked; looked++ {
 		k := 0
 		for i, w := range open {
 			if w.share > open[k].share {

@@ -39,6 +39,7 @@ type traceIndex struct {
 	joined                     // which record became which edge
 	held   ways                // of leases and of remote tools' sessions, which grow
 	grown  int64
+	looked int // sessions weighed since the last search began
 }
 
 // ways are sessions from place to place by where they lead.
