@@ -33,12 +33,13 @@ func TestDailyAdministrationIsHabit(t *testing.T) {
 		want   string
 		reason string
 	}{
-		{"the management server as ever", inside, []change{from("10.20.1.90"), to("10.20.1.21")}, "informational", "It is a habit: this source did it by service on 6 days before, to 6 hosts. It did so to this host, too."},
+		{"the management server as ever", inside, []change{from("10.20.1.90"), to("10.20.1.21")}, "informational", "It is a habit: this source did it by service on 6 days before, to 6 hosts. It was done to this host, too."},
 		{"the management server on a new host", inside, []change{from("10.20.1.90"), to("10.20.1.99")}, "informational", "To this host never."},
-		{"a workstation that never did it", inside, []change{from("10.20.2.44"), to("10.20.1.21")}, "medium", "It is the first day on which this source does it by service. 1 other sources of this tenant do the same."},
-		{"the provider's person as ever", provider, []change{partner("nw-kim"), to("10.20.1.21")}, "low", "It did so to this host, too."},
+		{"a workstation that never did it", inside, []change{from("10.20.2.44"), to("10.20.1.21")}, "medium", "It is the first day on which this source does it here by service. 1 other sources of this tenant do the same."},
+		{"the provider's person as ever", provider, []change{partner("nw-kim"), to("10.20.1.21")}, "low", "It was done to this host, too."},
 		{"on a new host, from another address of the pool", provider, []change{partner("nw-kim"), from("10.99.0.31"), to("10.20.1.99")}, "low", "habit"},
-		{"another person of the provider", provider, []change{partner("nw-sam"), from("10.99.0.31"), to("10.20.1.21")}, "medium", "It is the first day on which this person or host of northwind does it"},
+		{"another person of the provider, where it is habit", provider, []change{partner("nw-sam"), from("10.99.0.31"), to("10.20.1.21")}, "low", "This person gave such orders on no day before."},
+		{"a provider that never did it", inside, []change{partner("nw-sam"), from("10.99.0.31"), to("10.20.1.21")}, "medium", "It is the first day on which anybody of northwind does it here by service."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list := run(t, append(append(psexec(0, c.with...), watched()), c.past...)...)
@@ -85,7 +86,8 @@ func TestCredentialSwitch(t *testing.T) {
 		{"a failed logon", []*ocsf.Event{admin(60, "clerk", "srv2", func(e *ocsf.Event) { e.Status = ocsf.StatusFailure })}, ""},
 		{"a host's own account", []*ocsf.Event{admin(60, "SRV1$", "srv2")}, ""},
 		{"within an approved test of days", []*ocsf.Event{admin(60, "da-root", "srv2", from("10.99.0.66")), privileged(60, "da-root"), admin(90, "da-root", "srv3", from("10.99.0.66"))}, "credential-switch high succeeded suppressed"},
-		{"an approved scan of an hour does not cover it", []*ocsf.Event{admin(60, "clerk", "srv2", from("10.99.0.67"))}, "credential-switch medium succeeded"},
+		{"within an approved scan of an hour, which may have credentials", []*ocsf.Event{admin(60, "clerk", "srv2", from("10.99.0.67"))}, "credential-switch medium succeeded suppressed"},
+		{"when it was over", []*ocsf.Event{admin(60, "clerk", "srv2", from("10.99.0.67")), admin(3700, "clerk", "srv3", from("10.99.0.67"))}, "credential-switch medium succeeded"},
 		{"from the host of a landing, by remote desktop", []*ocsf.Event{named, rdpLanding, hop(60, "10", "clerk2", "srv2")}, "onward-hop high succeeded; credential-switch high succeeded"},
 		{"from the host of a landing, a service's network logon", []*ocsf.Event{named, rdpLanding, hop(60, "3", "svc-erp", "srv2")}, ""},
 		{"explicit credentials of somebody who sits there", []*ocsf.Event{event(60, "windows/security", ocsf.ClassAuthentication, "account switch", on("ws1"), as("clerk2"),
@@ -229,6 +231,33 @@ func TestNewRelayIsNotSanctionedHere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := brief(run(t, c.events...)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestARunOverManyHostsByANewPersonIsHigh(t *testing.T) {
+	var one, onboarding []*ocsf.Event
+	for h := range RunHosts {
+		onboarding = append(onboarding, psexec(h*120, partner("nw-sam"), to(fmt.Sprintf("10.20.1.%d", 40+h)))...)
+	}
+	for day := -3; day <= -2; day++ { // another person of the provider, on one host a day
+		one = append(one, psexec(day*dayInSeconds, partner("nw-kim"), from("10.99.0.9"), to("10.20.1.20"))...)
+	}
+	for _, c := range []struct {
+		name   string
+		events []*ocsf.Event
+		want   ocsf.Severity
+	}{
+		{"where others of the provider go host by host", append(slices.Clone(one), onboarding...), ocsf.SeverityHigh},
+		{"where nobody of it did, as on its first day", onboarding, ocsf.SeverityMedium},
+		{"on fewer hosts", append(slices.Clone(one), onboarding[:2*(RunHosts-1)]...), ocsf.SeverityMedium},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, f := range run(t, append(slices.Clone(c.events), watched())...) {
+				if !f.Time.Before(monday) && f.Severity != c.want {
+					t.Errorf("%s, want %s: %s", f.Severity, c.want, f.Reason)
+				}
 			}
 		})
 	}

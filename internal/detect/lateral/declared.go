@@ -5,15 +5,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
-
-// longTest is how long an approved scan must last to be a test of days, whose people do more than scan. The grammar of
-// approvals has no other word for it; the campaigns take it likewise.
-const longTest = 24 * time.Hour
 
 // explainBy looks what the declared model says of an act: an approval suppresses while it covers all acts of the
 // finding; use outside of what the trust declares is stated as a fact.
@@ -50,10 +45,12 @@ func administers(right string) bool {
 	return slices.ContainsFunc([]string{"admin", "patch", "deploy", "install", "maint", "backup", "operate", "all", "*"}, func(w string) bool { return strings.Contains(right, w) })
 }
 
+// approval returns what covers source, target and time of an act, of whatever kind: a scan with credentials writes,
+// executes and logs on, and who may test does so too; the campaigns take it likewise.
 func (d *Detector) approval(id tenant.TrustID, a *act) *tenant.Approval {
 	for i := range d.model.Approvals {
 		p := &d.model.Approvals[i]
-		if (p.Kind != "scan" || p.Until.Sub(p.From) >= longTest) && p.Covers(p.Kind, id, a.source.Addr, a.target.Addr, a.event.Time) {
+		if p.Covers(p.Kind, id, a.source.Addr, a.target.Addr, a.event.Time) {
 			return p
 		}
 	}

@@ -192,6 +192,7 @@ func (d *Detector) add(p *pair, s sign, a *act, emit detect.Emit) {
 	}
 	if both && !o.Both {
 		o.Both = true
+		d.ran(o, a)
 	}
 	told := o.Signs == 0
 	if told { // the first finding of the pair: what led to it is its evidence
@@ -206,6 +207,21 @@ func (d *Detector) add(p *pair, s sign, a *act, emit detect.Emit) {
 	d.explainBy(o, a)
 	d.combine(o, a)
 	d.grown(o, emit)
+}
+
+// ran counts on how many hosts in a row a partner's person writes and executes. A run means something where the
+// partner does such work here, but this person never did: where nobody did, it is mostly a partner's first day.
+func (d *Detector) ran(o *open, a *act) {
+	s := d.source(a, false)
+	if s == nil || !o.Warm || o.Finding.Partner == "" || o.Person > 0 || o.HabitDays == 0 || o.Finding.Suppressed != nil {
+		return
+	}
+	at := a.event.Time.UnixNano()
+	s.Run = slices.DeleteFunc(s.Run, func(t int64) bool { return at-t > int64(RunTime) })
+	if len(s.Run) < RunHosts {
+		s.Run = append(s.Run, at)
+	}
+	s.Ran = s.Ran || len(s.Run) >= RunHosts
 }
 
 // began makes the finding of a pair.
@@ -238,6 +254,9 @@ func (d *Detector) count(p *pair, o *open, s sign, a *act) {
 	actor := habitual(p)
 	fresh := !d.between(e.Time, "exec "+actor, e.Tenant, s.How.String(), host{}, p.Target)
 	old := d.practise(e.Time, fresh, "exec", string(e.Tenant), actor, s.How.String())
+	if p.Who.Partner != "" && p.Who.Account != "" {
+		o.Person = max(o.Person, d.practise(e.Time, false, "person", string(e.Tenant), string(p.Who.Partner), p.Who.Account).before(e.Time))
+	}
 	if old.Last == 0 {
 		d.practise(e.Time, true, "execs", string(e.Tenant), s.How.String())
 	}
@@ -260,15 +279,16 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// habitual is whose habit an act belongs to: a partner's person, wherever the address of the day; else the host.
+// habitual is whose habit an act belongs to: the partner's, whose people stand in for each other and come from whatever
+// address the day gives them; else the host's.
 func habitual(p *pair) string {
 	switch {
-	case p.Who.Partner != "" && p.Who.Account != "":
-		return string(p.Who.Partner) + " " + p.Who.Account
+	case p.Who.Partner != "":
+		return "partner " + string(p.Who.Partner)
 	case p.Source.Addr.IsValid():
-		return string(p.Who.Partner) + " " + p.Source.Addr.String()
+		return "host " + p.Source.Addr.String()
 	}
-	return string(p.Who.Partner) + " " + p.Source.Name
+	return "host " + p.Source.Name
 }
 
 // sign adds one act to the finding of a pair.

@@ -40,10 +40,11 @@ type open struct {
 	HabitDays, HabitHosts, Others      int
 	Newest                             mechanism // the order whose habit is judged
 	Elsewhere                          int
+	Person                             int   // days before on which the partner's person gave such orders
 	Watched                            int64 // how long the tenant was watched, in nanoseconds
 
 	Both, Known, Warm, Guessed, Privileged, Explicit bool
-	Switched, Hopped, Executed                       bool // what else the source did in its session
+	Switched, Hopped, Executed, Ran                  bool // what else the source did in its session
 	Unexplained, Declared, Jump, ByTool, Beyond      bool
 }
 
@@ -141,7 +142,7 @@ func (d *Detector) combine(o *open, a *act) {
 	if s == nil || o.Finding.Suppressed != nil {
 		return
 	}
-	o.Switched, o.Hopped, o.Executed = s.Switched, s.Hopped, s.Executed
+	o.Switched, o.Hopped, o.Executed, o.Ran = s.Switched, s.Hopped, s.Executed, s.Ran
 	switch alone, _, _ := o.alone(); {
 	case o.Kind == kindSwitch && alone >= ocsf.SeverityMedium:
 		s.Switched = true
@@ -160,8 +161,8 @@ func (d *Detector) grown(o *open, emit detect.Emit) {
 		return
 	}
 	for _, id := range s.Growing {
-		if x := d.s.Found[id]; x != nil && (x.Switched != s.Switched || x.Hopped != s.Hopped || x.Executed != s.Executed) {
-			x.Switched, x.Hopped, x.Executed = s.Switched, s.Hopped, s.Executed
+		if x := d.s.Found[id]; x != nil && (x.Switched != s.Switched || x.Hopped != s.Hopped || x.Executed != s.Executed || x.Ran != s.Ran) {
+			x.Switched, x.Hopped, x.Executed, x.Ran = s.Switched, s.Hopped, s.Executed, s.Ran
 			d.tellOrHold(x, emit)
 		}
 	}

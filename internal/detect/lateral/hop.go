@@ -22,9 +22,11 @@ type source struct {
 	Landings []landing
 	Growing  []string // findings of this source that may still grow
 	Use      map[string]string
-	Switched bool // an account was used that makes the rest weigh more
-	Hopped   bool // it went on to where it never was
-	Executed bool // it wrote to an administrative share and executed
+	Switched bool    // an account was used that makes the rest weigh more
+	Hopped   bool    // it went on to where it never was
+	Executed bool    // it wrote to an administrative share and executed
+	Ran      bool    // it did so on many hosts in a row, as nobody of it did before
+	Run      []int64 // when it began to do so on a host, of the last RunHosts
 }
 
 // landing is somebody who came to a host and can go on from there.

@@ -40,7 +40,9 @@ const (
 	WarmTime    = 3 * 24 * time.Hour   // a tenant watched for less has no past to compare with
 	ForgetAfter = 45 * 24 * time.Hour  // what was not seen for so long is new again
 	HabitDays   = 3                    // days on which something was done before, for it to be a habit
-	HabitHosts  = 5                    // and hosts, for one more host to be part of it
+	HabitHosts  = 3                    // and hosts, for one more host to be part of it
+	RunHosts    = 5                    // hosts within RunTime on which somebody executes who never did, where the partner's others do so host by host
+	RunTime     = time.Hour            //
 	MaxPairs    = 16_384               // pairs of hosts with an episode; beyond, those quiet longest go. So with all that follow
 	MaxSources  = 32_768               // hosts from which somebody acts
 	MaxTargets  = 16_384               // hosts on which somebody acts, for as long as Window

@@ -53,22 +53,26 @@ func (o *open) executionReason(b *strings.Builder) {
 	if o.Made > 0 {
 		b.WriteString(" The host's own log confirms it.")
 	}
-	whose := "this source"
+	whose, did := "this source", "this source"
 	if o.Finding.Partner != "" {
-		whose = "this person or host of " + string(o.Finding.Partner)
+		did = string(o.Finding.Partner)
+		whose = "anybody of " + string(o.Finding.Partner)
 	}
 	switch {
 	case o.HabitDays == 0:
-		fmt.Fprintf(b, " It is the first day on which %s does it by %s.", whose, o.Newest)
+		fmt.Fprintf(b, " It is the first day on which %s does it here by %s.", whose, o.Newest)
 	case o.HabitDays >= HabitDays:
-		fmt.Fprintf(b, " It is a habit: %s did it by %s on %s before, to %d hosts.", whose, o.Newest, days(o.HabitDays), o.HabitHosts)
+		fmt.Fprintf(b, " It is a habit: %s did it by %s on %s before, to %d hosts.", did, o.Newest, days(o.HabitDays), o.HabitHosts)
 	default:
-		fmt.Fprintf(b, " %s did it by %s on %s before, to %d hosts; %d days make a habit.", strings.ToUpper(whose[:1])+whose[1:], o.Newest, days(o.HabitDays), o.HabitHosts, HabitDays)
+		fmt.Fprintf(b, " %s did it by %s on %s before, to %d hosts; %d days make a habit.", did, o.Newest, days(o.HabitDays), o.HabitHosts, HabitDays)
 	}
 	if o.Known && o.HabitDays > 0 {
-		b.WriteString(" It did so to this host, too.")
+		b.WriteString(" It was done to this host, too.")
 	} else if o.HabitDays > 0 {
 		b.WriteString(" To this host never.")
+	}
+	if o.Finding.Partner != "" && o.HabitDays > 0 && len(o.Accounts) > 0 {
+		fmt.Fprintf(b, " This person gave such orders on %s before.", days(o.Person))
 	}
 	fmt.Fprintf(b, " %d other sources of this tenant do the same.", o.Others)
 }
@@ -118,6 +122,9 @@ func (o *open) hopReason(b *strings.Builder) {
 // together names what else the source did.
 func (o *open) together(b *strings.Builder) {
 	var list []string
+	if o.Ran && o.Both {
+		list = append(list, fmt.Sprintf("at least %d hosts within %s, by somebody who never gave such orders here", RunHosts, RunTime))
+	}
 	if o.Switched && o.Kind != kindSwitch {
 		list = append(list, "another account came into use")
 	}
@@ -161,7 +168,10 @@ func times(n int) string {
 }
 
 func days(n int) string {
-	if n == 1 {
+	switch n {
+	case 0:
+		return "no day"
+	case 1:
 		return "1 day"
 	}
 	return fmt.Sprintf("%d days", n)

@@ -11,7 +11,7 @@ func (o *open) grade() {
 	f := o.Finding
 	sev, confidence, outcome := o.alone()
 	together := 0
-	for _, x := range [...]bool{o.Switched && o.Kind != kindSwitch, o.Hopped && o.Kind != kindHop, o.Executed && o.Kind != kindExecution} {
+	for _, x := range [...]bool{o.Ran && o.Both, o.Switched && o.Kind != kindSwitch, o.Hopped && o.Kind != kindHop, o.Executed && o.Kind != kindExecution} {
 		if x {
 			together++
 		}
@@ -78,8 +78,11 @@ func (o *open) aloneExecution() (ocsf.Severity, int, ocsf.Outcome) {
 	known := o.Known && o.HabitDays > 0
 	switch {
 	case o.Both && partner:
-		if known || habit && o.HabitHosts >= HabitHosts {
+		switch {
+		case !o.Warm || known || habit && o.HabitHosts >= HabitHosts:
 			return ocsf.SeverityLow, confidence, outcome
+		case o.HabitDays > 0 && o.Person > 0:
+			return ocsf.SeverityLow, confidence, outcome // this person does it here, on one host more
 		}
 		return ocsf.SeverityMedium, confidence, outcome
 	case partner:
