@@ -40,6 +40,7 @@ type core struct {
 	debt     debt
 	failed   func(*ocsf.Event, any) // told of a bug that an event has shown
 	silences []coverage.Silence
+	held     *heldGraph // the newest copy of the graph that somebody asked over; nil where there is none
 }
 
 // lookup is an address of a tenant.
@@ -217,6 +218,9 @@ func (c *core) span(e *ocsf.Event) {
 		c.to = e.Time
 	}
 }
+
+// taking is how many events the graph rests on.
+func (c *core) taking() int64 { return c.events - int64(c.window.Len()) }
 
 // taken is the latest event time that was taken, of clocks that can be right.
 func (c *core) taken() (latest time.Time) {

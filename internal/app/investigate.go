@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ func Investigate(ctx context.Context, s *Setup, paths []string, observe func(*oc
 	return &Case{Model: s.Model, Result: r, graph: p.graph, closed: map[string]string{}}, nil
 }
 
+// errNoFinding says that no finding has an id.
+var errNoFinding = errors.New("no finding has the id")
+
 // finding returns the finding with that id, or with the only id that begins so.
 func (c *Case) finding(id string) (*ocsf.Finding, error) {
 	var found []*ocsf.Finding
@@ -78,7 +82,7 @@ func sources(f *ocsf.Finding) []hop.TracePoint {
 		switch a, err := netip.ParseAddr(e.Value); {
 		case e.Type == ocsf.EntityIP && err == nil:
 			x.Addr = a
-		case e.Type == ocsf.EntityHost && e.Value != "":
+		case e.Type == ocsf.EntityHost && e.Value != "" && e.Value != campaign.Elsewhere:
 			x.Host = e.Value
 		default:
 			continue

@@ -98,6 +98,7 @@ type live struct {
 		seq, records, events, repeats, waiting   atomic.Int64
 		debt                                     atomic.Int64
 		drawMicros, snapMicros, lagMicros        atomic.Int64
+		copyMicros                               atomic.Int64 // how long the last copy for a question held the pipeline
 	}
 }
 
@@ -455,6 +456,21 @@ func (l *live) do(f func()) {
 	}
 }
 
+// doWithin runs a function on the pipeline's goroutine and waits until it is done. Where the pipeline takes no request
+// before the context ends, the function is not run at all.
+func (l *live) doWithin(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case l.commands <- func() { defer close(done); f() }:
+		<-done
+		return nil
+	case <-l.ended:
+		return busy("the server is stopping", 5*time.Second)
+	case <-ctx.Done():
+		return busy("the pipeline is busy; try again", 5*time.Second)
+	}
+}
+
 // last takes what waits and keeps a checkpoint, at an orderly stop.
 func (l *live) last() error {
 	l.writing.Wait()
@@ -482,6 +498,7 @@ func (l *live) forget() {
 	before := latest.Add(-l.horizon)
 	l.core.engine.Forget(before)
 	l.core.graph.Forget(before)
+	l.core.held = nil
 	l.core.telemetry.Forget(before)
 	l.core.sessions.Forget(before)
 }

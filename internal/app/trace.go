@@ -126,7 +126,7 @@ func (c *Case) points(o TraceOptions) ([]hop.TracePoint, *ocsf.Finding, error) {
 			return points, f, nil
 		}
 		if len(o.Subject) == 24 && strings.Trim(o.Subject, "0123456789abcdef") == "" {
-			return nil, nil, fmt.Errorf("no finding has the id %s; `breakwater scan -o jsonl` lists them", o.Subject)
+			return nil, nil, fmt.Errorf("%w %s; `breakwater scan -o jsonl` lists them", errNoFinding, o.Subject)
 		}
 	}
 	if o.At == "" {

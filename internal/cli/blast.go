@@ -22,21 +22,24 @@ type blastLine struct {
 
 func newBlast(c *console) *cobra.Command {
 	var t telemetryFlags
+	var r remote
 	var o app.BlastOptions
 	var format string
 	cmd := &cobra.Command{
-		Use:   "blast PARTNER|ACCOUNT|TOOL|ADDRESS PATH…",
+		Use:   "blast PARTNER|ACCOUNT|TOOL|ADDRESS [PATH…]",
 		Short: "Say which tenants and hosts somebody could reach, and did",
 		Long: `Blast reads the telemetry in the paths as scan does, and walks forwards in time: from every session of a partner,
 an account, a remote tool (product or instance) or an address, to the hosts in which it was at work, and from
 each to where somebody went on from there. Of each tenant it says reached, attempted (what was tried got
 nothing) or possible (a declared trust leads there and nobody was seen to use it). Whether it was the same
-person who went on is not known: what is told is what could have been reached.`,
+person who went on is not known: what is told is what could have been reached. With --server and no path, a
+running server is asked.`,
 		Example: `  breakwater blast northwind --since 2026-03-01 --config breakwater.yaml ./logs
-  breakwater blast nw-admin --as account --since 24h -o csv ./logs`,
+  breakwater blast nw-admin --as account --since 24h -o csv ./logs
+  breakwater blast northwind --since 24h --server https://breakwater.example:8443 --token-file ./token`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return usage("blast needs a partner, account, tool or address, and at least one file or folder")
+			if len(args) == 0 {
+				return usage("blast needs a partner, account, tool or address, and files or folders, or --server")
 			}
 			return nil
 		},
@@ -49,6 +52,10 @@ person who went on is not known: what is told is what could have been reached.`,
 			default:
 				return usage("--as %s: use partner, account, tool or address", o.As)
 			}
+			o.Subject = args[0]
+			if r.asks(args[1:]) {
+				return blastServer(cmd, c, &r, o, format)
+			}
 			s, done, err := t.setup(c, args[1:])
 			if err != nil {
 				return err
@@ -58,7 +65,6 @@ person who went on is not known: what is told is what could have been reached.`,
 			if err != nil {
 				return err
 			}
-			o.Subject = args[0]
 			b, err := k.Blast(o)
 			if err != nil {
 				return err
@@ -67,6 +73,7 @@ person who went on is not known: what is told is what could have been reached.`,
 		},
 	}
 	t.flags(cmd)
+	r.flags(cmd)
 	cmd.Flags().StringVar(&o.Since, "since", "", "from when on: RFC 3339, a day, or so long before the end of the telemetry, such as 24h; all where left out")
 	cmd.Flags().StringVar(&o.As, "as", "", "what the subject is: partner|account|tool|address; whichever it is known as where left out")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: table|json|jsonl|csv")

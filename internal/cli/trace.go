@@ -79,25 +79,27 @@ func (t *telemetryFlags) setup(c *console, paths []string) (*app.Setup, func(), 
 func newTrace(c *console) *cobra.Command {
 	var t telemetryFlags
 	var x exchangeFlags
+	var r remote
 	var o app.TraceOptions
 	var format, request, tlp string
 	var answers []string
 	cmd := &cobra.Command{
-		Use:   "trace FINDING|ADDRESS PATH…",
+		Use:   "trace FINDING|ADDRESS [PATH…]",
 		Short: "Walk back from a finding, or from an address at a time, to where it began",
 		Long: `Trace reads the telemetry in the paths as scan does, and walks back from whoever did what a finding shows,
 or from an address or host at a time, session by session: several ways, the likeliest first, with what
 tells for and against each. Where the trace ends at an organisation whose telemetry is not held, it says
 whom to ask for what; --request writes that as a signed document for the other side's
 ` + "`breakwater trace answer`" + `, and --answer takes what comes back, so that the trace goes on.
-Trace works on files; a running server shows the likeliest way of each incident.`,
+With --server and no path, a running server is asked; it shows the likeliest way of each incident by itself.`,
 		Example: `  breakwater trace 10.20.1.5 --at 2026-03-02T15:04:05Z ./logs
   breakwater trace 4f1c09aa7be2d35f60718293 --config breakwater.yaml -o json ./logs
   breakwater trace 203.0.113.9 --at 2026-03-02T15:04:05Z --tenant acme --data ./data --request ask.json ./logs
-  breakwater trace 203.0.113.9 --at 2026-03-02T15:04:05Z --tenant acme --data ./data --answer answer.json ./logs`,
+  breakwater trace 203.0.113.9 --at 2026-03-02T15:04:05Z --tenant acme --data ./data --answer answer.json ./logs
+  breakwater trace 4f1c09aa7be2d35f60718293 --server https://breakwater.example:8443 --token-file ./token`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return usage("trace needs a finding or an address, and at least one file or folder")
+			if len(args) == 0 {
+				return usage("trace needs a finding or an address, and files or folders, or --server")
 			}
 			return nil
 		},
@@ -110,6 +112,13 @@ Trace works on files; a running server shows the likeliest way of each incident.
 			}
 			if o.Most < 1 {
 				return usage("--paths: at least 1")
+			}
+			o.Subject = args[0]
+			if r.asks(args[1:]) {
+				if len(answers) > 0 {
+					return usage("--answer: a server's graph takes no answers; trace over the files")
+				}
+				return traceServer(cmd, c, &r, &t, &x, o, format, request, tlp)
 			}
 			var ex *app.Exchange
 			if request != "" || len(answers) > 0 {
@@ -137,7 +146,6 @@ Trace works on files; a running server shows the likeliest way of each incident.
 					return err
 				}
 			}
-			o.Subject = args[0]
 			list, err := k.Trace(o)
 			if err != nil {
 				return err
@@ -156,6 +164,7 @@ Trace works on files; a running server shows the likeliest way of each incident.
 	}
 	t.flags(cmd)
 	x.flags(cmd)
+	r.flags(cmd)
 	cmd.Flags().StringVar(&o.At, "at", "", "when the address was at work: RFC 3339, or so long before the end of the telemetry, such as 2h")
 	cmd.Flags().StringVar((*string)(&o.Tenant), "tenant", "", "whose telemetry names the address; where private space is used twice, it decides")
 	cmd.Flags().StringVar(&o.User, "user", "", "the account that acted, where it is known")

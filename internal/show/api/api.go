@@ -25,17 +25,18 @@ const (
 
 // Options say what stands behind the API. Live and Authz must be set; what else is nil answers 404.
 type Options struct {
-	Live        Live
-	Authz       Authenticator
-	Deadletters Deadletters
-	Levels      Levels
-	Pages       Pages // nil: no pages, JSON alone
-	Version     string
-	Log         *slog.Logger  // nil: slog.Default()
-	Timeout     time.Duration // of a request that is no watch; 0: 15 s
-	Secure      bool          // a proxy in front speaks TLS: cookies are for TLS alone
-	Heartbeat   time.Duration // at most this long a watch is silent; 0: 10 s
-	Trust       []string      // origins beside our own that browsers may send changes from, such as https://soc.example
+	Live         Live
+	Authz        Authenticator
+	Deadletters  Deadletters
+	Levels       Levels
+	Investigator Investigator
+	Pages        Pages // nil: no pages, JSON alone
+	Version      string
+	Log          *slog.Logger  // nil: slog.Default()
+	Timeout      time.Duration // of a request that is no watch; 0: 15 s
+	Secure       bool          // a proxy in front speaks TLS: cookies are for TLS alone
+	Heartbeat    time.Duration // at most this long a watch is silent; 0: 10 s
+	Trust        []string      // origins beside our own that browsers may send changes from, such as https://soc.example
 }
 
 // Handler is the API. Close it before the server is shut down, so that watches end.

@@ -63,6 +63,30 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 	return seconds(time.Duration(d)), nil
 }
 
+// TraceQuery asks where something came from.
+type TraceQuery struct {
+	Subject string    // a finding's id, or its beginning, or an address or host
+	Tenant  tenant.ID // whose telemetry names the address; empty where only one does
+	At      string    // RFC 3339, a day, or so long before the end of the telemetry; needed for an address
+	User    string    // the account that acted; empty where it is not known
+	Paths   int       // ways of each source, 1 to MaxPaths; 0: 3
+}
+
+// BlastQuery asks how far somebody came.
+type BlastQuery struct {
+	Subject string // a partner, account, remote tool or address
+	As      string // which of these; empty: whichever it is known as
+	Since   string // as TraceQuery.At; empty: from the beginning of what is held
+}
+
+// Investigator walks the hop graph that stands behind the result. What it answers is written as JSON; it must hold
+// nothing that lies outside the scope. r is what the scope may see of the result. Where it can't answer in time it
+// returns a Problem with 503.
+type Investigator interface {
+	Trace(ctx context.Context, scope tenant.Scope, r *campaign.Result, q TraceQuery) (any, error)
+	Blast(ctx context.Context, scope tenant.Scope, r *campaign.Result, q BlastQuery) (any, error)
+}
+
 // Deadletter is a record that could not be taken in, with the reason.
 type Deadletter struct {
 	ID     string    `json:"id"`

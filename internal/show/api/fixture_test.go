@@ -172,6 +172,32 @@ func (l levels) End(_ context.Context, _ tenant.Scope, _ *authz.Principal, id te
 	return Level{Tenant: id, Level: "normal", Reason: reason}, nil
 }
 
+// walker is the pipeline as Investigator: it knows the findings that it is shown, and the trusts that a scope sees.
+type walker struct {
+	p     *pipeline
+	asked []any // what came through
+}
+
+func (k *walker) Trace(_ context.Context, scope tenant.Scope, r *campaign.Result, q TraceQuery) (any, error) {
+	k.asked = append(k.asked, q)
+	for _, f := range r.List {
+		if f.ID == q.Subject && scope.Sees(f.Tenant) {
+			return map[string]string{"trace": f.ID}, nil
+		}
+	}
+	return nil, &Problem{Status: http.StatusNotFound, Says: "no finding that you may see has that id"}
+}
+
+func (k *walker) Blast(_ context.Context, scope tenant.Scope, _ *campaign.Result, q BlastQuery) (any, error) {
+	k.asked = append(k.asked, q)
+	for _, t := range k.p.model.Trusts {
+		if string(t.ID) == q.Subject && scope.Sees(t.Tenant) {
+			return map[string]string{"blast": q.Subject}, nil
+		}
+	}
+	return nil, &Problem{Status: http.StatusNotFound, Says: "nobody by that name"}
+}
+
 // people are who may ask: the token is role:tenant, or role:* for all.
 type people struct {
 	mu      sync.Mutex
@@ -222,6 +248,7 @@ func (drawn) Login(v LoginView) (Page, error) {
 type fixture struct {
 	*pipeline
 	people *people
+	walker *walker
 	h      *Handler
 	srv    *httptest.Server
 }
@@ -229,8 +256,8 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	p := newPipeline()
-	f := &fixture{pipeline: p, people: &people{}}
-	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
+	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}}
+	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
 	f.srv = httptest.NewServer(f.h)
 	t.Cleanup(func() { f.h.Close(); f.srv.Close() })
 	return f

@@ -100,6 +100,8 @@ func operationID(rt route) string {
 func schemas() object {
 	text, number, whole, yes := object{"type": "string"}, object{"type": "number"}, object{"type": "integer"}, object{"type": "boolean"}
 	moment := object{"type": "string", "format": "date-time"}
+	texts := object{"type": "array", "items": text}
+	reach := object{"type": "string", "enum": []string{"reached", "attempted", "possible"}}
 	maybe := object{"type": []string{"string", "null"}, "format": "date-time"}
 	ref := func(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 	list := func(name string) object { return object{"type": "array", "items": ref(name)} }
@@ -115,6 +117,23 @@ func schemas() object {
 		"Campaigns": shape(object{"version": whole, "campaigns": list("Campaign")}, "version", "campaigns"),
 		"Incidents": shape(object{"version": whole, "incidents": list("Incident")}, "version", "incidents"),
 		"Findings":  shape(object{"version": whole, "findings": list("Finding"), "total": whole, "next": text}, "version", "findings", "total"),
+		"Traces":    shape(object{"as_of": moment, "settled": yes, "traces": list("Trace")}, "as_of", "settled", "traces"),
+		"Trace": shape(object{"subject": text, "finding": text, "tenant": text, "at": moment, "paths": list("TracePath"), "clocks": texts, "answers": texts},
+			"subject", "tenant", "at", "paths"),
+		"TracePath": shape(object{"rank": whole, "share": number, "origin": ref("TracePlace"), "hops": list("TraceHop"), "ask": ref("TraceAsk"), "shared": yes, "reason": text, "tied": text},
+			"rank", "share", "origin", "hops", "reason"),
+		"TracePlace": shape(object{"tenant": text, "partner": text, "name": text}, "name"),
+		"TraceHop": shape(object{"from": ref("TracePlace"), "to": ref("TracePlace"), "start": moment, "end": moment, "kind": text, "port": whole, "packets": whole, "user": text, "seen": texts,
+			"score": number, "share": number, "others": whole, "for": texts, "against": texts, "told": yes, "file": text, "record": whole},
+			"from", "to", "start", "end", "kind", "score", "share", "others"),
+		"TraceAsk": shape(object{"organisation": text, "address": text, "host": text, "account": text, "target": text, "port": whole, "join_key": text, "at": moment, "from": moment, "to": moment},
+			"organisation", "at", "from", "to"),
+		"Blast":       shape(object{"as_of": moment, "settled": yes, "blast": ref("BlastAnswer")}, "as_of", "settled", "blast"),
+		"BlastAnswer": shape(object{"subject": text, "since": moment, "tenants": list("BlastTenant"), "clocks": texts, "notes": texts}, "subject", "tenants"),
+		"BlastTenant": shape(object{"tenant": text, "reach": reach, "first": moment, "last": moment, "sessions": whole, "trusts": texts, "accounts": texts, "hosts": list("BlastHost"), "findings": texts},
+			"tenant", "reach", "sessions", "trusts", "accounts", "hosts", "findings"),
+		"BlastHost": shape(object{"host": text, "from": text, "time": moment, "kind": text, "user": text, "depth": whole, "reach": reach, "file": text, "record": whole},
+			"host", "time", "kind", "depth", "reach"),
 		"CoverageRow": shape(object{"tenant": text, "layer": text, "sensor": text, "events": whole, "first": maybe, "last": maybe, "late": whole, "unparsed": whole,
 			"authenticated": yes, "silent_since": maybe}, "tenant", "layer", "sensor", "events", "first", "last", "late", "unparsed", "authenticated", "silent_since"),
 		"Coverage": shape(object{"coverage": list("CoverageRow")}, "coverage"),

@@ -56,6 +56,18 @@ func table() []route {
 		}, page...), nil, "Findings", false, (*Handler).findings},
 		{"GET", "/findings/{id}", authz.RoleViewer, "Show one finding with its evidence", nil, nil, "Finding", false, (*Handler).finding},
 		{"GET", "/result", authz.RoleViewer, "Show everything, as scan -o json prints it", nil, nil, "Result", false, (*Handler).result},
+		{"GET", "/trace", authz.RoleViewer, "Walk back from a finding, or from an address at a time, to where it began", []param{
+			{Name: "subject", Type: "string", Says: "a finding's id or the first 6 or more digits of it, or an address or host", Needed: true},
+			{Name: "at", Type: "string", Says: "when the address was at work: RFC 3339, or so long before the end of the telemetry, such as 2h; needed where subject is no finding"},
+			{Name: "tenant", Type: "string", Says: "whose telemetry names the address; needed where it means something to several"},
+			{Name: "user", Type: "string", Says: "the account that acted, where it is known"},
+			{Name: "paths", Type: "integer", Says: "ways of each source, 1 to 8; 3 where it is left out"},
+		}, nil, "Traces", false, (*Handler).trace},
+		{"GET", "/blast", authz.RoleViewer, "Say which tenants and hosts somebody could reach, and did", []param{
+			{Name: "subject", Type: "string", Says: "a partner, an account, a remote tool (product or instance) or an address", Needed: true},
+			{Name: "as", Type: "string", Says: "partner, account, tool or address; whichever it is known as where it is left out"},
+			{Name: "since", Type: "string", Says: "from when on: RFC 3339, a day, or so long before the end of the telemetry, such as 24h; all that is held where it is left out"},
+		}, nil, "Blast", false, (*Handler).blast},
 		{"GET", "/coverage", authz.RoleViewer, "List what each sensor sent, and which fell silent", nil, nil, "Coverage", false, (*Handler).coverage},
 		{"GET", "/status", authz.RoleViewer, "Say how the pipeline does; counters are shown to callers who see every tenant", nil, nil, "Status", false, (*Handler).status},
 		{"GET", "/watch", authz.RoleViewer, "Follow changes as server-sent events: ready, reset, campaign, incident, finding, coverage, level, status", []param{
