@@ -27,6 +27,9 @@ func directoryLife(s *scribe, o *org, day int) {
 		t := w.clock(s.r, day, 0, 23.9)
 		s.ticket(o, t, h.caller(), "", nil, "")
 		s.ldap(o, t.Add(2*time.Second), h.caller(), search{"wholeSubtree", "CN=Policies,CN=System", "(objectClass=groupPolicyContainer)", "cn,gPCFileSysPath,versionNumber", 2, 9})
+		if s.r.chance(0.4) {
+			s.rpc(o, t.Add(9*time.Second), h.caller(), dc, "lsarpc", "LsarOpenPolicy2", "LsarQueryInformationPolicy", "LsarLookupSids")
+		}
 		if s.r.chance(0.5) {
 			s.rpc(o, t.Add(4*time.Second), h.caller(), dc, "netlogon", "NetrLogonGetCapabilities", "NetrLogonSamLogonEx")
 		}

@@ -23,6 +23,18 @@ func passing(r *rng) deployer {
 	return deployer{service: name, file: name + ".exe", image: `%systemroot%\` + name + ".exe", exe: `C:\Windows\` + name + ".exe", original: "-", company: "-", product: "-"}
 }
 
+// registryLook is what a scanner with a login does on a host: it starts the remote registry and reads what is installed.
+func (s *scribe) registryLook(o *org, t time.Time, who caller, h *host) {
+	x := s.smb(o, t, who, h, true, true, 0)
+	x.open(t.Add(90*time.Millisecond), "IPC$")
+	at := x.calls(t.Add(200*time.Millisecond), "svcctl", "svcctl", "OpenSCManagerW", "OpenServiceW", "QueryServiceStatus", "StartServiceW", "CloseServiceHandle")
+	s.state(o, h, at.Add(time.Second), "Remote Registry", "running")
+	at = x.calls(at.Add(2*time.Second), "winreg", "winreg", "OpenLocalMachine", "OpenKey", "EnumKey", "EnumKey", "QueryValue", "CloseKey")
+	x.open(at.Add(time.Second), "ADMIN$")
+	x.file(at.Add(2*time.Second), "ADMIN$", "SMB::FILE_OPEN", `System32\ntoskrnl.exe`, s.n.between(9_000_000, 12_000_000))
+	s.state(o, h, at.Add(5*time.Minute), "Remote Registry", "stopped")
+}
+
 // remoteService runs commands on a host by way of a service made over the network: file to ADMIN$, service control
 // manager, the service itself, and the traces taken away again.
 func (s *scribe) remoteService(o *org, t time.Time, who caller, h *host, d deployer, ntlm bool, list []process) {
@@ -103,18 +115,15 @@ func (s *scribe) reverses(o *org, t time.Time, src netip.Addr, n int, pace time.
 	}
 }
 
-// directoryRound is everything that a partner's person may do with the directory and the servers in one visit, as in
-// the days of a migration.
+// directoryRound is a little of everything that a partner's person asks the directory and a file server in one visit.
 func (s *scribe) directoryRound(o *org, t time.Time, who caller) {
 	s.ticket(o, t, who, "", nil, "")
-	s.asks(o, t.Add(time.Minute), who, len(adminSearches))
-	s.listsPeople(o, t.Add(3*time.Minute), who, s.r.chance(0.5))
-	for i, h := range some(s.r, o.servers, 2) {
-		s.listsShares(o, t.Add(time.Duration(5+i)*time.Minute), who, h, i == 0, "C$")
-		s.remoteService(o, t.Add(time.Duration(9+4*i)*time.Minute), who, h, deployers[0], i == 0, some(s.r, adminCommands, 2))
+	s.asks(o, t.Add(time.Minute), who, 2)
+	for i, h := range some(s.r, o.servers[1:], 2) {
+		s.only = []int{4, 6}[i] // once by address and once by name, at a dual stack client
+		s.listsShares(o, t.Add(time.Duration(5+i)*time.Minute), who, h, true, pick(s.r, []string{"C$", "Projects"}))
 	}
-	s.reverses(o, t.Add(16*time.Minute), who.ip, 3, time.Minute)
-	s.takes(o, t.Add(20*time.Minute), who, o.servers[2], []string{`Temp\` + s.n.hex(3) + ".zip"}, s.n.between(4, 90)*1_000_000)
-	s.rpc(o, t.Add(21*time.Minute), who, o.servers[0], "drsuapi", "DRSBind", "DRSCrackNames", "DRSUnbind")
-	s.knock(o, t.Add(22*time.Minute), who.ip, at(o.serverNet, 58), pick(s.r, probePorts), false)
+	s.only = 0
+	s.knock(o, t.Add(12*time.Minute), who.ip, pick(s.r, o.servers).ip, pick(s.r, probePorts), true) // behind a host's firewall
+	s.reverses(o, t.Add(16*time.Minute), who.ip, 2, time.Minute)
 }

@@ -28,9 +28,9 @@ type firm struct {
 func (w *world) newFirm(kind, label string, people int, pools int, clients []*org) *firm {
 	n := newRNG(w.names, "firm", label)
 	trade := map[string][]string{"provider": providerTrades, "supplier": {"Klimatechnik", "Buchhaltung", "Gebaeudetechnik", "Aufzuege", "Kassensysteme", "Brandschutz", "Waagenbau"}, "house": {""}}[kind]
-	stem := pick(n, orgStems) + pick(n, orgEndings)
+	stem := (&namer{n, w.takenNames}).stem() // nobody's name resembles it
 	tail := pick(n, trade)
-	f := &firm{id: strings.ToLower("p" + stem), name: strings.TrimSpace(stem + " " + tail), kind: kind, gateway: n.public(), place: pick(n, places), clients: clients, pools: pools, seed: label}
+	f := &firm{id: strings.ToLower(stem), name: strings.TrimSpace(stem + " " + tail), kind: kind, gateway: n.public(), place: pick(n, places), clients: clients, pools: pools, seed: label}
 	f.domain = f.id + "." + pick(n, topLevels)
 	f.prefix = f.id[:5]
 	for i := range people {

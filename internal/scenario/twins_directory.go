@@ -17,7 +17,7 @@ var directoryBenign = []twin{
 }
 
 // vulnerabilityScan is a second provider's quarterly scan, approved: every address, many ports, and where it has a
-// login it looks at each server from within by way of a passing service.
+// login it reads what is installed on each server.
 func vulnerabilityScan(w *world, s *scribe) {
 	for _, f := range w.firms {
 		if f.kind != "provider" {
@@ -50,7 +50,7 @@ func vulnerabilityScan(w *world, s *scribe) {
 			s.reverses(c, t, src, 12, time.Second)
 			for k, h := range c.servers {
 				at := t.Add(time.Duration(k+1) * s.r.span(time.Minute, 4*time.Minute))
-				s.remoteService(c, at, who, h, passing(s.n), true, some(s.r, adminCommands, s.r.between(1, 2)))
+				s.registryLook(c, at, who, h)
 			}
 			s.listsPeople(c, t.Add(time.Hour), who, true)
 			s.asks(c, t.Add(time.Hour+time.Minute), who, 3)
@@ -162,8 +162,8 @@ func newController(w *world, s *scribe) {
 			s.rpc(c, at, fresh.caller(), c.servers[0], "drsuapi", "DRSBind", "DRSGetNCChanges", "DRSGetNCChanges", "DRSUnbind")
 			s.replicated(c, at, fresh.name+"$")
 		}
-		s.replicated(c, t.Add(40*time.Minute), tn.user) // the technician asks for it by hand once
-		s.rpc(c, t.Add(40*time.Minute), caller{tn.user, tn.machine, tn.pool}, c.servers[0], "drsuapi", "DRSBind", "DRSReplicaSync", "DRSGetNCChanges", "DRSUnbind")
+		// The technician starts it by hand once, as repadmin does.
+		s.rpc(c, t.Add(40*time.Minute), caller{tn.user, tn.machine, tn.pool}, c.servers[0], "drsuapi", "DRSBind", "DRSReplicaSync", "DRSUnbind")
 		for d := day + 1; d < w.o.Days; d++ {
 			at := w.clock(s.r, d, 0, 23)
 			s.rpc(c, at, c.servers[0].caller(), fresh, "drsuapi", "DRSBind", "DRSGetNCChanges", "DRSUnbind")
@@ -221,7 +221,7 @@ func travel(w *world, s *scribe) {
 		}
 	}
 	for i, c := range w.clients { // whom the rules of the directory turn away there
-		for k := range 3 {
+		for k := range 8 {
 			p := c.people[s.r.IntN(9)]
 			from := where{newRNG(w.names, "hotel", p.mail).public(), pick(s.n, hostingASNs), pick(s.n, farPlaces)}
 			s.signIn(c, signIn{t: w.clock(s.r, s.r.IntN(w.o.Days), 0, 23), who: p, app: pick(s.r, userApps), from: from, err: []int{53003, 50076}[(i+k)%2], interactive: true})

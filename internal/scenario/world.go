@@ -113,32 +113,33 @@ type vendor struct {
 
 // world is everything of one scenario that is settled before the first record is written.
 type world struct {
-	o         Options
-	kind      *kind
-	names     uint64 // seed of names, addresses and ids
-	start     time.Time
-	provider  *org
-	clients   []*org
-	neighbour *org   // client of another provider
-	orgs      []*org // all, the provider first
-	instance  string // of the provider's remote-support server
-	relay     string
-	appID     string
-	appKey    string
-	lender    string // firm that lends the provider a member of its staff
-	foe       intruder
-	vendor    vendor
-	firms     []*firm // partners beside the provider whose people come to clients
-	natPool   netip.Prefix
-	sites     []site
-	guessers  []netip.Addr
-	scale     float64 // how much more office traffic than is natural
-	partners  []partnerConf
-	trusts    []trustConf
-	approvals []approvalConf
-	plan      map[*org][][]placed
-	cells     map[cell]bool // where and when the intruder acts
-	campaigns []Campaign
+	o          Options
+	kind       *kind
+	names      uint64 // seed of names, addresses and ids
+	start      time.Time
+	provider   *org
+	clients    []*org
+	neighbour  *org   // client of another provider
+	orgs       []*org // all, the provider first
+	instance   string // of the provider's remote-support server
+	relay      string
+	appID      string
+	appKey     string
+	lender     string // firm that lends the provider a member of its staff
+	foe        intruder
+	vendor     vendor
+	firms      []*firm // partners beside the provider whose people come to clients
+	natPool    netip.Prefix
+	takenNames map[string]bool // names that somebody has
+	sites      []site
+	guessers   []netip.Addr
+	scale      float64 // how much more office traffic than is natural
+	partners   []partnerConf
+	trusts     []trustConf
+	approvals  []approvalConf
+	plan       map[*org][][]placed
+	cells      map[cell]bool // where and when the intruder acts
+	campaigns  []Campaign
 }
 
 func newWorld(o Options, k *kind) *world {
@@ -181,6 +182,7 @@ func newWorld(o Options, k *kind) *world {
 	w.clients = w.orgs[1 : o.Clients+1]
 	w.castBase(story)
 	w.nameOthers(n)
+	w.takenNames = n.taken
 	for _, b := range w.orgs {
 		w.plan[b] = make([][]placed, o.Days)
 	}
