@@ -90,6 +90,7 @@ type episode struct {
 	Fails       int // distinct pairs that failed
 	Inside      int // of these, pairs whose host is not in the Internet
 	Stale       int // of these, pairs that are retried as a habit
+	Probes      int // of these, pairs whose handshake was cut as only scanners and health checks do
 	Hosts       int // distinct hosts that failed
 	Burst       int // distinct pairs that failed within five minutes, at most
 	BucketStart int64
@@ -338,6 +339,9 @@ func (ep *episode) add(f *failure) {
 	}
 	if f.NewHost {
 		ep.Hosts++
+	}
+	if f.Probed {
+		ep.Probes++
 	}
 	dst := netip.AddrFrom16(f.Dst).Unmap()
 	ep.countService(service{Proto: f.Proto, Port: f.Port, Outside: f.Outside})

@@ -30,6 +30,7 @@ const (
 	portsBorderline, portsClear               = 6, 15
 	burstBorderline, burstClear               = 12, 25
 	outsideHostsBorderline, outsideHostsClear = 15, 25
+	probesBorderline                          = 3 // handshakes cut half-open, among as many failures as ports are borderline
 	walkMinHosts, walkMinPairs                = 4, 4
 	slowClear                                 = 15
 	ratioFew, ratioBorderline, ratioClear     = 0.5, 0.4, 0.25
@@ -72,7 +73,7 @@ func (ep *episode) measure(s *source) level {
 	switch {
 	case ratio >= ratioClear && (hosts >= hostsClear || ports >= portsClear || ep.Burst >= burstClear || outside >= outsideHostsClear):
 		return levelClear
-	case ratio >= ratioBorderline && (hosts >= hostsBorderline || ports >= portsBorderline || ep.Burst >= burstBorderline || outside >= outsideHostsBorderline):
+	case ratio >= ratioBorderline && (hosts >= hostsBorderline || ports >= portsBorderline || ep.Burst >= burstBorderline || outside >= outsideHostsBorderline || ep.Probes >= probesBorderline && ep.Fails >= portsBorderline):
 		return levelBorderline
 	case ratio >= ratioFew && (ep.WalkHosts && ep.Hosts >= walkMinHosts || ep.WalkPairs && ep.Inside >= walkMinPairs):
 		return levelFew
@@ -140,7 +141,7 @@ func (ep *episode) rule() string {
 	switch {
 	case ep.habit():
 		return "recon/known-failing"
-	case ep.Level == levelFew:
+	case ep.Level == levelFew, top.Hosts < hostsBorderline && target.Ports < portsBorderline && top.Service.Proto == tcp && ep.SlowStart == 0 && top.Hosts < 2*target.Ports && target.Ports < 2*top.Hosts:
 		return "recon/walk"
 	case ep.SlowStart != 0 && top.Hosts < hostsBorderline && target.Ports < portsBorderline:
 		return "recon/slow-sweep"
@@ -293,6 +294,9 @@ func (ep *episode) reason(s *source, src netip.Addr) string {
 	}
 	if ep.Burst*2 >= burstBorderline {
 		fmt.Fprintf(&b, " %d new pairs failed within five minutes (%s).", ep.Burst, against(ep.Burst, burstBorderline))
+	}
+	if ep.Probes > 0 {
+		fmt.Fprintf(&b, " %d handshakes were cut half-open (%s).", ep.Probes, against(ep.Probes, probesBorderline))
 	}
 	if ep.WalkHosts {
 		b.WriteString(" The random walk over its first contacts with hosts says scanner (99 %).")
