@@ -37,6 +37,7 @@ const (
 	SessionIdle = 8 * time.Hour        // a source that is quiet for so long begins a new session
 	LandingTime = 8 * time.Hour        // how long somebody whose leaving was not seen may stand on a host
 	Grace       = 5 * time.Minute      // after somebody left
+	WatchGap    = 45 * 24 * time.Hour  // without an event, after which watching a tenant begins anew
 	WarmTime    = 3 * 24 * time.Hour   // a tenant watched for less has no past to compare with
 	ForgetAfter = 45 * 24 * time.Hour  // what was not seen for so long is new again
 	HabitDays   = 3                    // days on which something was done before, for it to be a habit
@@ -70,7 +71,8 @@ type Detector struct {
 
 // state is what the detector remembers; every field goes through Snapshot.
 type state struct {
-	First    map[tenant.ID]int64 // first event of each tenant
+	First    map[tenant.ID]int64 // first event of each tenant since it was silent for WatchGap
+	Latest   map[tenant.ID]int64 // its latest
 	Labels   map[string]label
 	Places   map[string]place
 	Seen     map[uint64]int64
@@ -114,7 +116,7 @@ type actor struct {
 }
 
 func emptyState() state {
-	return state{First: map[tenant.ID]int64{}, Labels: map[string]label{}, Places: map[string]place{}, Seen: map[uint64]int64{}, Habits: map[uint64]habit{},
+	return state{First: map[tenant.ID]int64{}, Latest: map[tenant.ID]int64{}, Labels: map[string]label{}, Places: map[string]place{}, Seen: map[uint64]int64{}, Habits: map[uint64]habit{},
 		Logons: map[uint64]logonSession{}, Bindings: map[uint64]binding{}, Pairs: map[string]*pair{}, Targets: map[string]*target{}, Sources: map[string]*source{},
 		Switches: map[uint64]latest{}, Found: map[string]*open{}}
 }
@@ -129,9 +131,7 @@ func (d *Detector) Name() string { return "lateral" }
 
 // Process looks at one event.
 func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
-	if _, ok := d.s.First[e.Tenant]; !ok {
-		d.s.First[e.Tenant] = e.Time.UnixNano()
-	}
+	d.watch(e)
 	d.names(e)
 	if a, ok := read(e); ok {
 		d.take(&a, emit)

@@ -164,6 +164,16 @@ func (d *Detector) practise(at time.Time, fresh bool, parts ...string) habit {
 	return old
 }
 
+// watch learns since when a tenant is watched. One record of a clock that is years off is no beginning.
+func (d *Detector) watch(e *ocsf.Event) {
+	at := e.Time.UnixNano()
+	latest, ok := d.s.Latest[e.Tenant]
+	if first := d.s.First[e.Tenant]; !ok || at < first || at-latest > int64(WatchGap) {
+		d.s.First[e.Tenant] = at
+	}
+	d.s.Latest[e.Tenant] = max(at, latest)
+}
+
 // warm reports whether the tenant was watched long enough for something new to mean something.
 func (d *Detector) warm(id tenant.ID, at time.Time) bool {
 	return at.UnixNano()-d.s.First[id] >= int64(WarmTime)
