@@ -35,11 +35,11 @@ cross/%:
 
 test: ## every test, with the race detector; without it what it disturbs
 	$(GO) test -race -timeout 10m $(TEST_FLAGS) ./...
-	$(GO) test $(TEST_FLAGS) -run Allocates ./internal/detect/sigma
+	$(GO) test $(TEST_FLAGS) -run 'Allocates|MemoryIsFlat|FloodsStay' ./internal/detect/sigma ./internal/detect/beacon
 
 test-long: ## as test, with the cases that take minutes
 	BREAKWATER_LONG=1 $(GO) test -race -timeout 60m -count 1 $(TEST_FLAGS) ./...
-	$(GO) test $(TEST_FLAGS) -count 1 -run Allocates ./internal/detect/sigma
+	$(GO) test $(TEST_FLAGS) -count 1 -run 'Allocates|MemoryIsFlat|FloodsStay' ./internal/detect/sigma ./internal/detect/beacon
 
 lint: dist/staticcheck ## format, vet, architecture and staticcheck
 	@files=$$(gofmt -l cmd internal rules); if [ -n "$$files" ]; then echo "not formatted by gofmt:"; echo "$$files"; exit 1; fi

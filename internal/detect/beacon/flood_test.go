@@ -55,6 +55,9 @@ func answered(i int, src, dst netip.Addr) *ocsf.Event {
 }
 
 func TestFloodsStayWithinTheBounds(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine and much memory: it runs without the race detector")
+	}
 	for name, event := range floods {
 		d := New(detect.Context{Model: model()})
 		for i := range 210_000 {
@@ -96,6 +99,9 @@ func TestBeaconOutlivesAFlood(t *testing.T) {
 
 // TestMemoryIsFlatOverDays compares the most that is in use on the first day of ever new pairs and on the second.
 func TestMemoryIsFlatOverDays(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine and much memory: it runs without the race detector")
+	}
 	d := New(detect.Context{Model: model()})
 	var most [2]uint64
 	const day = 400_000
