@@ -21,6 +21,7 @@ const (
 	maxAsking   = 8                // questions that wait or are answered at a time
 	askWithin   = 12 * time.Second // from the question to its answer
 	copyPart    = 20               // copies take at most one part in this of the pipeline's time
+	copyPays    = 2                // a copy serves for at least so many times as long as its index took to be built
 	maxScopes   = 8                // views of one copy, each for a scope of tenants
 	keepCopyFor = time.Minute      // without a question, before the memory of a copy is given back
 )
@@ -35,8 +36,9 @@ type inquiries struct {
 	within time.Duration
 	now    func() time.Duration
 
-	made time.Duration // when the newest copy was made, on the pipeline's clock
-	took time.Duration // how long it held the pipeline
+	made   time.Duration // when the newest copy was made, on the pipeline's clock
+	took   time.Duration // how long it held the pipeline
+	walked time.Duration // the longest that a question over it took, which is that of its index
 
 	mu   sync.Mutex
 	idle *time.Timer
@@ -92,7 +94,10 @@ func (q *inquiries) ask(ctx context.Context, scope tenant.Scope, answer func(*gr
 		return err
 	}
 	q.linger()
-	if err := answer(h.view(scope), h); err != nil {
+	began := q.now()
+	err = answer(h.view(scope), h)
+	q.walked = max(q.walked, q.now()-began)
+	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -108,7 +113,7 @@ func (q *inquiries) copy(ctx context.Context) (*heldGraph, error) {
 	err := q.live.doWithin(ctx, func() {
 		c := q.live.core
 		began := q.now()
-		wait = q.made + copyPart*q.took - began
+		wait = q.made + max(copyPart*q.took, copyPays*q.walked) - began
 		switch h = c.held; {
 		case h != nil && h.taken == c.taking():
 			h.at, h.settled = time.Now().UTC(), q.live.settled()
@@ -117,7 +122,7 @@ func (q *inquiries) copy(ctx context.Context) (*heldGraph, error) {
 			return // what there is must do
 		}
 		c.held = &heldGraph{graph: c.graph.Copy(), model: c.setup.Model, taken: c.taking(), at: time.Now().UTC(), settled: q.live.settled(), views: map[string]*graphView{}}
-		h, q.made = c.held, q.now()
+		h, q.made, q.walked = c.held, q.now(), 0
 		q.took = q.made - began
 		q.live.stats.copyMicros.Store(q.took.Microseconds())
 	})

@@ -261,7 +261,7 @@ func TestACopyServesUntilSomethingCameAndNoOftenerThanThePipelineBears(t *testin
 	if traceFor(t, q, tenant.ScopeAll(), ask); held() != first {
 		t.Error("the pipeline was held up again at once")
 	}
-	q.took = 0
+	q.took, q.walked = 0, 0
 	after, _ := traceFor(t, q, tenant.ScopeAll(), ask)
 	if held() == first || after.Traces[0].Paths[0].Hops[len(after.Traces[0].Paths[0].Hops)-1].Others != before.Traces[0].Paths[0].Hops[len(before.Traces[0].Paths[0].Hops)-1].Others+1 {
 		t.Error("what came is not in the answer")
@@ -366,7 +366,7 @@ func BenchmarkAQuestionOverALargeGraph(b *testing.B) {
 	var held time.Duration
 	for b.Loop() {
 		c.events++
-		q.took = 0
+		q.took, q.walked = 0, 0
 		if _, err := q.Trace(b.Context(), tenant.ScopeAll(), &campaign.Result{}, api.TraceQuery{Subject: "10.1.0.5", At: at.Add(n / 2 * time.Second).Format(time.RFC3339)}); err != nil {
 			b.Fatal(err)
 		}

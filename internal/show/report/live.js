@@ -39,6 +39,7 @@ function settle(had, wants) {
 // become makes one element like another, node by node; elements with an id are the same wherever they stand.
 function become(had, wants) {
   if (skipped.has(had.id) || had.isEqualNode(wants)) return;
+  if (had.matches("details.ways") && had.dataset.finding === wants.dataset.finding && had.dataset.source === wants.dataset.source) return; // filled by the reader's asking
   if (had.matches("svg.graph")) { // drawn as a whole
     const gutter = had.querySelector(".gutter");
     gutter?.removeAttribute("transform");
@@ -144,6 +145,47 @@ async function refresh() {
     if (wanted) soon(5000);
   }
 }
+
+// plain shows what hides in text, as the page's own words do: what others wrote must not turn a line around.
+const plain = (s) => String(s).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0"));
+
+function made(name, kind, ...inside) {
+  const n = document.createElement(name);
+  if (kind) n.className = kind;
+  n.append(...inside.map((x) => (typeof x === "string" ? plain(x) : x)));
+  return n;
+}
+
+const at = (place) => [place.tenant || place.partner, place.name].filter(Boolean).join("/");
+
+// way is one way in which something may have come, with its share and what tells for and against each session.
+function way(path) {
+  const hops = path.hops.map((h) => {
+    const said = [["for", h.for], ["against", h.against]].filter(([, list]) => list?.length).map(([side, list]) => made("li", "", `${side}: ${list.join("; ")}`));
+    return made("li", "", made("code", "", at(h.from)), " → ", made("code", "", at(h.to)), ` ${h.kind}${h.user ? " as " + h.user : ""}, from ${h.start}, ${Math.round(100 * h.share)} % of what may explain it`, made("ul", "", ...said));
+  });
+  const end = `${path.reason}.${path.ask ? ` Ask ${path.ask.organisation}.` : ""}${path.tied ? ` ${path.tied}.` : ""}`;
+  return made("div", "way", made("p", "", made("strong", "", `${Math.round(100 * path.share)} %`), " from ", made("code", "", at(path.origin))), made("ol", "", ...hops), made("p", "hint", end));
+}
+
+// The ways are asked for when the reader opens them: the server walks its graph then, and not for every page.
+document.addEventListener("toggle", async (e) => {
+  const box = e.target;
+  if (!box.matches?.("details.ways") || !box.open || box.dataset.asked) return;
+  box.dataset.asked = "yes";
+  const body = box.querySelector(".body");
+  body.replaceChildren(made("p", "hint", "Walking the graph …"));
+  try {
+    const answer = await fetch("/api/v1/trace?paths=4&subject=" + encodeURIComponent(box.dataset.finding), { redirect: "error" });
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.error);
+    const mine = said.traces.filter((t) => t.subject === box.dataset.source);
+    body.replaceChildren(...(mine.length ? mine : said.traces).flatMap((t) => t.paths.map(way)));
+  } catch (err) {
+    delete box.dataset.asked; // opened again, it is asked again
+    body.replaceChildren(made("p", "hint", `The ways can't be shown now: ${err.message}`));
+  }
+}, true);
 
 let timer = null;
 function soon(wait = 250) {

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -99,6 +100,7 @@ type watched struct {
 	version uint64
 	last    time.Time
 	changed chan struct{}
+	asked   int // questions to the graph
 }
 
 func (p *watched) change(with func(r *campaign.Result)) {
@@ -184,6 +186,58 @@ func (d *door) Logout(context.Context, string) error {
 	return nil
 }
 
+// Trace answers two ways for a finding that is known, in words that an intruder chose.
+func (p *watched) Trace(_ context.Context, _ tenant.Scope, r *campaign.Result, q api.TraceQuery) (any, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked++; p.asked == 1 {
+		return nil, &api.Problem{Status: http.StatusServiceUnavailable, Says: "the pipeline is busy; try again", Retry: time.Second}
+	}
+	if !slices.ContainsFunc(r.List, func(f *ocsf.Finding) bool { return f.ID == q.Subject }) {
+		return nil, api.ErrNotFound
+	}
+	place := func(id, name string) map[string]string { return map[string]string{"tenant": id, "name": name} }
+	way := func(share float64, from string) map[string]any {
+		return map[string]any{"rank": 1, "share": share, "origin": place("harbour-it", from), "reason": "no session into " + from + " was open",
+			"hops": []any{map[string]any{"from": place("harbour-it", from), "to": place("aldgate", "10.1.0.1"), "start": "2026-01-02T03:02:00Z", "kind": "ssh", "share": share,
+				"for": []string{"900 packets in 1h0m0s", "open at the time"}, "against": []string{hostile[0]}}}}
+	}
+	return map[string]any{"traces": []any{map[string]any{"subject": "none of these", "paths": []any{way(0.62, "10.9.0.7"), way(0.38, "<img src=x onerror=window.pwned=1>\u202e7.0.9.01")}}}}, nil
+}
+
+// Blast is asked by no page.
+func (p *watched) Blast(context.Context, tenant.Scope, *campaign.Result, api.BlastQuery) (any, error) {
+	return nil, api.ErrNotFound
+}
+
+func TestXSSBrowserLivePageShowsAllWaysOfATraceWhenAsked(t *testing.T) {
+	b := openBrowser(t)
+	p, srv, _ := serveLive(t, "campaign")
+	b.login(srv.URL)
+	b.want("document.querySelectorAll('details.ways').length", "2")
+	b.want("document.querySelectorAll('details.ways[open]').length + document.querySelector('details.ways .body').textContent", "0")
+	open := func(yes bool) {
+		b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`for (let d = document.querySelector("details.ways").parentElement; d; d = d.parentElement) if (d.matches("details")) d.open = true; document.querySelector("details.ways").open = %v`, yes)))
+	}
+	open(true)
+	b.await(`document.querySelector("details.ways .body").textContent.includes("The ways can't be shown now: the pipeline is busy")`)
+	open(false)
+	b.await(`!document.querySelector("details.ways").open`)
+	open(true)
+	b.await(`document.querySelectorAll("details.ways .way").length === 2`)
+	b.want("document.querySelector('details.ways .way strong').textContent", "62 %")
+	b.want("document.querySelector('details.ways .way').textContent.includes('for: 900 packets in 1h0m0s; open at the time')", "true")
+	b.want("document.querySelectorAll('details.ways .way')[1].textContent.includes('against: ')", "true")
+	b.want(`document.querySelectorAll("details.ways .way")[1].textContent.includes("\\u202e7.0") && !document.querySelectorAll("details.ways .way")[1].textContent.includes(String.fromCodePoint(0x202e))`, "true")
+	p.change(func(r *campaign.Result) { r.Campaigns[0].Summary = "Now something else." })
+	b.await(`document.querySelector('.campaign .lead').textContent === "Now something else."`)
+	b.want("document.querySelectorAll('details.ways[open] .way').length", "2")
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("details.ways").scrollIntoView()`))
+	b.shot("live-ways")
+	b.want("window.pwned === undefined && document.querySelectorAll('main img').length === 0", "true")
+	b.quiet("503")
+}
+
 // serveLive serves the live page of a fixture, as app does. down makes every answer but the first ones fail.
 func serveLive(t *testing.T, name string) (p *watched, srv *httptest.Server, down func(bool)) {
 	t.Helper()
@@ -192,7 +246,7 @@ func serveLive(t *testing.T, name string) (p *watched, srv *httptest.Server, dow
 	pages := console.New(console.Options{Policy: LivePolicy, Draw: func(w io.Writer, v api.View, fragment bool) error {
 		return Live(w, v.Result, v.Model, LiveOptions{Options: Options{Version: "0.1.0"}, Version: v.Version, At: v.At, Who: v.Who, Role: v.Role, Fragment: fragment})
 	}})
-	h := api.New(api.Options{Live: p, Authz: &door{}, Pages: pages, Log: slog.New(slog.DiscardHandler), Heartbeat: 300 * time.Millisecond})
+	h := api.New(api.Options{Live: p, Authz: &door{}, Pages: pages, Investigator: p, Log: slog.New(slog.DiscardHandler), Heartbeat: 300 * time.Millisecond})
 	var mu sync.Mutex
 	off := false
 	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
