@@ -15,8 +15,10 @@ import (
 // JSON is one parsed JSON object. It is valid only during the call it is passed to; the strings it returns are
 // copies and may be kept.
 type JSON struct {
-	v      *fastjson.Value
+	v      *fastjson.Value // nil where fields hold all that there is
 	fields ocsf.Fields
+	layout *layout // of the fields; nil where it isn't remembered
+	places columnPlaces
 }
 
 // ParseJSON parses one object with the given parser and flattens it under the limits of this package.
@@ -25,14 +27,10 @@ func ParseJSON(p *fastjson.Parser, raw []byte) (*JSON, error) {
 	if err != nil {
 		return nil, errors.New(badJSON(err))
 	}
-	return newJSON(v, &flattener{})
-}
-
-func newJSON(v *fastjson.Value, f *flattener) (*JSON, error) {
 	if v.Type() != fastjson.TypeObject {
 		return nil, fmt.Errorf("a JSON %s where an object was expected", v.Type())
 	}
-	fields, err := f.flatten(v)
+	fields, _, err := (&flattener{}).flatten(v)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +46,7 @@ func (o *JSON) Has(name string) bool {
 	if _, ok := o.fields.Get(name); ok {
 		return true
 	}
-	return o.v.Exists(name)
+	return o.v != nil && o.v.Exists(name)
 }
 
 // Str returns the flattened field's value, or "".
@@ -78,7 +76,12 @@ func (o *JSON) Int(name string) int64 {
 }
 
 // Array returns the elements of the top-level array of that name.
-func (o *JSON) Array(name string) []*fastjson.Value { return o.v.GetArray(name) }
+func (o *JSON) Array(name string) []*fastjson.Value {
+	if o.v == nil {
+		return nil
+	}
+	return o.v.GetArray(name)
+}
 
 // Time parses the first of the named fields that holds a time; it takes RFC 3339 with or without a zone (UTC
 // then), "2006-01-02 15:04:05", seconds or milliseconds since 1970 as a number, and .NET's /Date(…)/.

@@ -82,13 +82,17 @@ type objectReader struct {
 type workspace struct {
 	parser fastjson.Parser
 	flat   flattener
+	object JSON // at hand
 }
 
 var workspaces = sync.Pool{New: func() any { return &workspace{} }}
 
 func readObjects(ctx context.Context, r io.Reader, sink Sink, formats []Object) error {
 	o := &objectReader{ctx: ctx, formats: formats, workspace: workspaces.Get().(*workspace), sink: sink}
-	defer workspaces.Put(o.workspace)
+	defer func() {
+		o.workspace.object = JSON{} // it holds an event's fields
+		workspaces.Put(o.workspace)
+	}()
 	head, r, err := peek(r)
 	if err == nil && isUTF16(head) {
 		head, r, err = peek(utf8Of(r))
@@ -257,18 +261,24 @@ func badJSON(err error) string {
 
 // record decodes one object; it returns false only where the bytes are not one JSON object.
 func (o *objectReader) record(n int64, raw []byte) bool {
-	if DeeperThan(raw, MaxDepth) {
-		o.sink.Bad(n, fmt.Sprintf("nested deeper than %d", MaxDepth), raw)
-		return true
-	}
-	v, err := o.parser.ParseBytes(raw)
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return false
-	}
-	obj, err := newJSON(v, &o.flat)
-	if err != nil {
-		o.sink.Bad(n, err.Error(), raw)
-		return true
+	obj := &o.object
+	*obj = JSON{}
+	if o.flat.scan(raw) {
+		obj.fields, obj.layout = o.flat.fields()
+	} else {
+		if DeeperThan(raw, MaxDepth) {
+			o.sink.Bad(n, fmt.Sprintf("nested deeper than %d", MaxDepth), raw)
+			return true
+		}
+		v, err := o.parser.ParseBytes(raw)
+		if err != nil || v.Type() != fastjson.TypeObject {
+			return false
+		}
+		obj.v = v
+		if obj.fields, obj.layout, err = o.flat.flatten(v); err != nil {
+			o.sink.Bad(n, err.Error(), raw)
+			return true
+		}
 	}
 	for i := range o.formats {
 		f := &o.formats[i]
@@ -285,7 +295,7 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 		}
 		return true
 	}
-	if holdsList(v) && isWrapper(raw) {
+	if obj.v != nil && holdsList(obj.v) && isWrapper(raw) {
 		s := scanner{unwrap: true}
 		s.feed(raw, func(obj []byte) {
 			if !o.record(n, obj) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -12,14 +13,21 @@ import (
 // Identify sets the id of an event from its tenant and the source's own id, or from the raw record where the
 // source has none. The hash is a cryptographic one, since who writes the log may be who wants a record dropped.
 func Identify(e *ocsf.Event, raw []byte) {
-	h := sha256.New()
+	var room [1024]byte // most records fit: then nothing is allocated
+	b := append(room[:0], e.Tenant...)
+	b = append(b, 0)
 	if e.SourceID != "" {
-		fmt.Fprintf(h, "%s\x00%s\x01%s", e.Tenant, e.Source, e.SourceID)
+		b = append(b, e.Source...)
+		b = append(b, 1)
+		b = append(b, e.SourceID...)
 	} else {
-		fmt.Fprintf(h, "%s\x00\x02%d\x00", e.Tenant, e.Time.UnixMilli())
-		h.Write(raw)
+		b = append(b, 2)
+		b = strconv.AppendInt(b, e.Time.UnixMilli(), 10)
+		b = append(b, 0)
+		b = append(b, raw...)
 	}
-	e.ID = ocsf.EventID(h.Sum(nil)[:16])
+	h := sha256.Sum256(b)
+	e.ID = ocsf.EventID(h[:16])
 }
 
 // IdentifyIn is Identify for a record of a request that carried an idempotency key: a record without an id of its

@@ -93,6 +93,7 @@ const (
 	colIndicator
 	colTree
 	colFileSize
+	colLog
 	columns
 )
 
@@ -113,7 +114,7 @@ var columnNames = [columns]string{
 	colClient: "client", colKrbService: "service", colFUID: "fuid", colFilename: "filename", colMD5: "md5",
 	colSHA1: "sha1", colSHA256: "sha256", colSeenBytes: "seen_bytes", colTxHosts: "tx_hosts",
 	colRxHosts: "rx_hosts", colConnUIDs: "conn_uids", colNote: "note", colSrc: "src", colDst: "dst", colP: "p",
-	colOpcode: "opcode", colOpcodes: "opcodes", colObject: "object", colObjects: "objects", colResults: "results", colRequestType: "request_type", colErrorMsg: "error_msg", colStatus: "status", colRequestName: "request.name", colRequestHost: "request.host", colFramedAddr: "framed_addr", colTunnelClient: "tunnel_client", colReplyCode: "reply_code", colArg: "arg", colCommand: "command", colPortNum: "port_num", colDHCPHostName: "dhcp_host_name", colHostP: "host_p", colAuthenticationSuccess: "authentication_success", colServerDNSName: "server_dns_computer_name", colServerTreeName: "server_tree_name", colLeaseTime: "lease_time", colIsOrig: "is_orig", colRejected: "rejected", colIndicator: "seen.indicator", colTree: "tree", colFileSize: "file_size",
+	colOpcode: "opcode", colOpcodes: "opcodes", colObject: "object", colObjects: "objects", colResults: "results", colRequestType: "request_type", colErrorMsg: "error_msg", colStatus: "status", colRequestName: "request.name", colRequestHost: "request.host", colFramedAddr: "framed_addr", colTunnelClient: "tunnel_client", colReplyCode: "reply_code", colArg: "arg", colCommand: "command", colPortNum: "port_num", colDHCPHostName: "dhcp_host_name", colHostP: "host_p", colAuthenticationSuccess: "authentication_success", colServerDNSName: "server_dns_computer_name", colServerTreeName: "server_tree_name", colLeaseTime: "lease_time", colIsOrig: "is_orig", colRejected: "rejected", colIndicator: "seen.indicator", colTree: "tree", colFileSize: "file_size", colLog: "_path",
 }
 
 // record is one line of a log, in either form.

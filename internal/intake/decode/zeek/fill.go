@@ -14,6 +14,7 @@ import (
 
 // kind is how one log becomes events.
 type kind struct {
+	source   string // set for all kinds
 	class    ocsf.ClassUID
 	activity string
 	single   bool // one record a connection
@@ -23,8 +24,10 @@ type kind struct {
 
 // fill fills the event from a record of the named log.
 func fill(r record, path string, e *ocsf.Event) error {
-	k := kinds[path]
-	e.Source = "zeek/" + path
+	k, known := kinds[path]
+	if e.Source = k.source; !known {
+		e.Source = "zeek/" + path
+	}
 	if k.flow && e.Flow == nil {
 		e.Flow = &ocsf.Flow{}
 	}

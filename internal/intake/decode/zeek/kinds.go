@@ -11,7 +11,7 @@ import (
 
 // kinds are the logs of which more is read than the endpoints; any other log comes out as "zeek/<path>". The columns
 // are those of the Info records in Zeek's reference, "Log Files", 4 to 8, of its LDAP and Corelight's VPN package.
-var kinds = map[string]kind{
+var kinds = named(map[string]kind{
 	"conn":           {class: ocsf.ClassNetworkActivity, single: true, flow: true, fill: conn},
 	"conn_long":      {class: ocsf.ClassNetworkActivity, activity: "traffic"},
 	"dns":            {class: ocsf.ClassDNSActivity, activity: "query", fill: dns},
@@ -46,6 +46,15 @@ var kinds = map[string]kind{
 	"socks":          {class: ocsf.ClassNetworkActivity, activity: "open", fill: socks},
 	"ftp":            {class: ocsf.ClassNetworkActivity, activity: "traffic", fill: ftp},
 	"smtp":           {class: ocsf.ClassEmailActivity, activity: "send"},
+})
+
+// named gives each kind the source of its events.
+func named(list map[string]kind) map[string]kind {
+	for path, k := range list {
+		k.source = "zeek/" + path
+		list[path] = k
+	}
+	return list
 }
 
 func conn(r record, e *ocsf.Event) (err error) {

@@ -49,13 +49,14 @@ func read(ctx context.Context, name string, r io.Reader, sink decode.Sink) error
 }
 
 func matchJSON(o *decode.JSON) bool {
-	if !o.Has("ts") {
+	r := jsonRecord{o}
+	if !r.has(colTS) {
 		return false
 	}
-	if uid := o.Str("uid"); o.Has("id.orig_h") || o.Has("fuid") || o.Has("uids") || strings.HasPrefix(uid, "C") {
+	if r.has(colOrigH) || r.has(colFUID) || r.has(colUIDs) || strings.HasPrefix(r.get(colUID), "C") {
 		return true
 	}
-	if o.Has("_path") {
+	if r.has(colLog) {
 		return true
 	}
 	for _, names := range pathless {
@@ -71,22 +72,32 @@ var pathless = [...][2]string{{"note", "suppress_for"}, {"note", "actions"}, {"s
 	{"port_num", "issuer_subject"}, {"certificate.serial", "certificate.subject"}, {"mac", "dhcp_host_name"}}
 
 func decodeJSON(o *decode.JSON, e *ocsf.Event) error {
-	path := o.Str("_path")
-	if path == "" {
-		path = infer(o.Has)
+	r := jsonRecord{o}
+	if path, _ := o.Column(jsonColumns, int(colLog)); path != "" {
+		return fill(r, cleanPath(path), e)
 	}
-	return fill(jsonRecord{o}, cleanPath(path), e)
+	if r.has(colConnState) { // the first that infer looks for, and by far the most
+		return fill(r, "conn", e)
+	}
+	return fill(r, infer(o.Has), e)
 }
 
 // jsonRecord is a record whose columns are the fields of a JSON object.
 type jsonRecord struct{ o *decode.JSON }
 
+var jsonColumns = decode.NewColumns(columnNames[:]...)
+
 func (r jsonRecord) get(c column) string {
-	v := r.o.Str(columnNames[c])
+	v, _ := r.o.Column(jsonColumns, int(c))
 	if v == "-" || v == "(empty)" {
 		return ""
 	}
 	return v
+}
+
+func (r jsonRecord) has(c column) bool {
+	_, there := r.o.Column(jsonColumns, int(c))
+	return there || r.o.Has(columnNames[c])
 }
 
 // list takes the elements as they are: a TXT record may hold a comma and a space.
