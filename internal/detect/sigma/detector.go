@@ -67,6 +67,9 @@ func (d *detector) ProcessLate(e *ocsf.Event, now time.Time, emit detect.Emit) {
 }
 
 func (d *detector) match(e *ocsf.Event, late int64, emit detect.Emit) {
+	if d.work.unasked(e) {
+		return
+	}
 	d.work.load(e)
 	for _, pos := range d.work.match() {
 		d.record(d.set.rules[pos], e, late, emit)

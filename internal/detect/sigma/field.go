@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -126,6 +127,12 @@ type meaning struct {
 type aliasSlot struct {
 	slot int32
 	when aliasWhen
+}
+
+// routes reports whether a field of that meaning tells which rules an event is for.
+func (m *meaning) routes() bool {
+	tells := func(slot int32) bool { return slot == slotChannel || slot == slotEventID || slot == slotEventType }
+	return slices.ContainsFunc(m.slots, tells) || slices.ContainsFunc(m.aliases, func(a aliasSlot) bool { return tells(a.slot) })
 }
 
 // meaningOf resolves a field name of an event. Results are cached by name, so it may take its time.

@@ -8,6 +8,7 @@ func (w *scratch) match() []int32 {
 	w.found = w.found[:0]
 	groups := w.route()
 	if len(groups) == 0 {
+		w.note()
 		return nil
 	}
 	if w.epoch++; w.epoch == 0 { // marks of four thousand million events ago would count again

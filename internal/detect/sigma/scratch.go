@@ -3,6 +3,7 @@ package sigma
 import (
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -13,6 +14,10 @@ const (
 	maxNames  = 16_384
 	maxRoutes = 8_192
 	maxKey    = 256
+
+	maxIdle      = 128 // sources that no rule is for; events of others are loaded each time
+	maxIdleNames = 128 // names of the fields of one
+	maxIdleName  = 64  // bytes
 )
 
 // scratch is the working state of one goroutine; matching an event allocates nothing once it has grown.
@@ -20,6 +25,7 @@ type scratch struct {
 	set    *RuleSet
 	names  map[string]meaning
 	routes map[signature][]*group
+	idle   map[string][]string // by source that no rule is for: names of its fields that don't change that, in order
 
 	// The event at hand.
 	values []value
@@ -53,7 +59,7 @@ type state struct {
 }
 
 func newScratch(s *RuleSet) *scratch {
-	w := &scratch{set: s, names: map[string]meaning{}, routes: map[signature][]*group{}, first: make([]int32, len(s.slots.byName))}
+	w := &scratch{set: s, names: map[string]meaning{}, routes: map[signature][]*group{}, idle: map[string][]string{}, first: make([]int32, len(s.slots.byName))}
 	for i := range w.first {
 		w.first[i] = -1
 	}
@@ -83,6 +89,47 @@ func (w *scratch) load(e *ocsf.Event) {
 		}
 	}
 	w.loadAliases()
+}
+
+// unasked reports whether no rule can be for the event: its source has none, and it has no field but those that tell
+// no other source.
+func (w *scratch) unasked(e *ocsf.Event) bool {
+	names, ok := w.idle[e.Source]
+	if !ok {
+		return false
+	}
+	at := 0 // both are in order
+	for i := range e.Fields {
+		name := e.Fields[i].Name
+		for at < len(names) && names[at] != name && names[at] < name {
+			at++
+		}
+		if at == len(names) || names[at] != name {
+			return false
+		}
+		at++
+	}
+	return true
+}
+
+// note keeps the field names of the loaded event, which no rule is for, so that the next one alike need not be loaded.
+func (w *scratch) note() {
+	e := w.event
+	if slices.ContainsFunc(w.means, func(m meaning) bool { return m.routes() }) {
+		return
+	}
+	names, known := w.idle[e.Source]
+	if !known && (len(w.idle) >= maxIdle || len(e.Source) > maxIdleName) {
+		return
+	}
+	for i := range e.Fields {
+		name := e.Fields[i].Name
+		at, there := slices.BinarySearch(names, name)
+		if !there && len(names) < maxIdleNames && len(name) <= maxIdleName {
+			names = slices.Insert(names, at, unique.Make(name).Value()) // as decoders have it: it compares at a glance
+		}
+	}
+	w.idle[strings.Clone(e.Source)] = names
 }
 
 // learn resolves a field name and keeps what it means.
