@@ -57,6 +57,10 @@ type Detector struct {
 	users    twofold[destKey, users]
 	recent   twofold[uint64, flown]
 	swept    time.Time
+
+	lastID    tenant.ID // whose place was asked for last
+	lastPlace *place
+	ranks     []ranked // working space of room
 }
 
 // place is what is known of a tenant.
@@ -232,15 +236,18 @@ func (d *Detector) use(p *place, k pairKey, w way, at int64) {
 		p.Hosts[host.Hi] = host.Lo
 	}
 	dest := k.destination(w == outward)
-	u, known := d.users.get(dest)
-	if !known {
-		u.First = at
+	u, young := d.users.Young[dest]
+	if !young {
+		var known bool
+		if u, known = d.users.Old[dest]; !known {
+			u.First = at
+		}
 	}
 	h := uint32(host.Lo)
 	if !slices.Contains(u.Hosts[:min(u.Count, common)], h) && u.Count < common {
 		u.Hosts[u.Count] = h
 		u.Count++
-	} else if _, young := d.users.Young[dest]; young {
+	} else if young {
 		return
 	}
 	d.users.put(dest, u, at, MaxDestinations)
@@ -248,6 +255,9 @@ func (d *Detector) use(p *place, k pairKey, w way, at int64) {
 
 // place returns what is known of the event's tenant, or nil beyond the bound.
 func (d *Detector) place(e *ocsf.Event) *place {
+	if d.lastPlace != nil && d.lastID == e.Tenant {
+		return d.lastPlace
+	}
 	p := d.places[e.Tenant]
 	if p == nil {
 		if len(d.ids) >= MaxTenants {
@@ -257,6 +267,7 @@ func (d *Detector) place(e *ocsf.Event) *place {
 		d.ids = append(d.ids, e.Tenant)
 		d.settle(e.Tenant, p)
 	}
+	d.lastID, d.lastPlace = e.Tenant, p
 	return p
 }
 
@@ -272,27 +283,27 @@ func (d *Detector) room() {
 	if len(d.series) < MaxSeries {
 		return
 	}
-	type entry struct {
-		k     pairKey
-		s     *series
-		class int
-	}
-	all := make([]entry, 0, len(d.series))
+	d.ranks = d.ranks[:0]
+	order := make([]uint64, 0, len(d.series))
 	for k, s := range d.series {
-		x := entry{k, s, 1}
-		switch {
-		case s.Told != nil:
-			x.class = 2
-		case s.Count < MinContacts:
-			x.class = 0
-		}
-		all = append(all, x)
+		x := ranked{s.rank(), k}
+		d.ranks, order = append(d.ranks, x), append(order, x.rank)
 	}
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.s.Last, b.s.Last), comparePairs(a.k, b.k))
-	})
-	for _, x := range all[:MaxSeries/16] {
-		d.remove(x.k, x.s)
+	least := nth(order, MaxSeries/16-1)
+	var equal []pairKey
+	left := MaxSeries / 16
+	for _, x := range d.ranks {
+		switch {
+		case x.rank < least:
+			d.remove(x.key, d.series[x.key])
+			left--
+		case x.rank == least:
+			equal = append(equal, x.key)
+		}
+	}
+	slices.SortFunc(equal, comparePairs)
+	for _, k := range equal[:left] {
+		d.remove(k, d.series[k])
 	}
 }
 

@@ -29,6 +29,7 @@ type series struct {
 	First, Last int64
 	Count       uint32
 	Named       uint32
+	Told        *ocsf.Finding
 	Gaps        []uint32 // newest intervals in milliseconds, a ring once it is full
 	Sizes       []int32  // bytes sent with each; -1 where nobody tells
 	Next        int      // place of the ring that is written next
@@ -37,8 +38,7 @@ type series struct {
 	Name        string // of the destination, where the pair is known by it
 	Addr        netip.Addr
 	Judged      int64 // when it was last scored
-	Told        *ocsf.Finding
-	Way         way // of the finding
+	Way         way   // of the finding
 }
 
 // add counts a contact at a time in milliseconds. One that lies before the last counts for nothing; where that last
@@ -137,8 +137,10 @@ func (t *twofold[K, V]) get(k K) (v V, ok bool) {
 
 // put stores a value in the young half, which holds at most half of most entries.
 func (t *twofold[K, V]) put(k K, v V, at int64, most int) {
-	if _, known := t.Young[k]; !known && len(t.Young) >= most/2 {
-		t.turn(at)
+	if len(t.Young) >= most/2 {
+		if _, known := t.Young[k]; !known {
+			t.turn(at)
+		}
 	}
 	t.Young[k] = v
 }

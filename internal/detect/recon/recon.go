@@ -49,11 +49,14 @@ type Detector struct {
 	nextClose int64 // no episode ends before
 	nextPurge int64
 	pending   uint64 // may have changed what Conclude says
+
+	last *tenantState // of the event before
 }
 
 // tenantState is what is remembered of one tenant.
 type tenantState struct {
 	id       tenant.ID
+	seed     uint64 // keeps its flows apart from those of other tenants
 	networks []netip.Prefix
 	trusts   map[tenant.TrustID]uint16 // small numbers for keys; 0 is no trust
 	sources  map[sourceKey]*source     // those of which more than a few contacts are known
@@ -106,7 +109,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 		return
 	}
 	ts := d.tenant(e.Tenant)
-	before, again := d.seen.note(ts.id, &c)
+	before, again := d.seen.note(ts.seed, &c)
 	if again && (before == c.answer || c.answer != answered) {
 		return
 	}
@@ -231,14 +234,18 @@ func sortedKeys[V any](m map[tenant.ID]V) []tenant.ID {
 }
 
 func (d *Detector) tenant(id tenant.ID) *tenantState {
+	if d.last != nil && d.last.id == id {
+		return d.last
+	}
 	ts := d.tenants[id]
 	if ts == nil {
-		ts = &tenantState{id: id, trusts: map[tenant.TrustID]uint16{}, sources: map[sourceKey]*source{}, active: map[sourceKey]*source{}}
+		ts = &tenantState{id: id, seed: xxh3.HashString(string(id)), trusts: map[tenant.TrustID]uint16{}, sources: map[sourceKey]*source{}, active: map[sourceKey]*source{}}
 		if t := d.model.Tenant(id); t != nil {
 			ts.networks = t.Networks
 		}
 		d.tenants[id] = ts
 	}
+	d.last = ts
 	return ts
 }
 
@@ -418,7 +425,7 @@ type sighting struct {
 const sameFlow = second // between two sensors' records of one flow
 
 // note remembers the contact. Where it was seen already, it returns how it ended then.
-func (t *sightings) note(id tenant.ID, c *contact) (before answer, again bool) {
+func (t *sightings) note(seed uint64, c *contact) (before answer, again bool) {
 	var b [38]byte
 	src, dst := c.src.As16(), c.dst.As16()
 	copy(b[:], src[:])
@@ -426,7 +433,7 @@ func (t *sightings) note(id tenant.ID, c *contact) (before answer, again bool) {
 	binary.LittleEndian.PutUint16(b[32:], c.srcPort)
 	binary.LittleEndian.PutUint16(b[34:], c.port)
 	b[36] = byte(c.proto)
-	h := xxh3.HashSeed(b[:], xxh3.HashString(string(id)))
+	h := xxh3.HashSeed(b[:], seed)
 	s := &t[h%uint64(len(t))]
 	if s.hash == h && c.time-s.time <= sameFlow && s.time-c.time <= sameFlow {
 		before = s.answer
