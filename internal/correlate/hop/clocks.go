@@ -2,6 +2,7 @@ package hop
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"math"
 	"net/netip"
@@ -35,17 +36,37 @@ type Skew struct {
 // clocks learns how far the clocks of tenants lie apart: a connection that two of them saw began at one moment.
 // Sensors of one tenant are taken to share a clock.
 type clocks struct {
-	seen  map[sightKey]*sighting
+	seen  map[sightKey]sighting
 	order []sightKey // in the order they came, from next on
 	next  int
 	pairs map[[2]tenant.ID]*pairClock // the smaller id first
 }
 
 // sightKey is what both sides see alike: a connection's addresses and ports, or the id of a session.
+// Fixed numbers hash and compare faster than addresses.
 type sightKey struct {
-	src, dst     netip.Addr
+	src, dst     [2]uint64
 	sport, dport uint16
 	id           string
+}
+
+// flowKey is the key of a connection. An address with a zone means something on one link only, so its zone belongs to
+// what the sides see.
+func flowKey(src, dst ocsf.Endpoint) sightKey {
+	k := sightKey{src: pack(src.IP), dst: pack(dst.IP), sport: src.Port, dport: dst.Port}
+	if a, b := src.IP.Zone(), dst.IP.Zone(); a != "" || b != "" {
+		k.id = strings.Clone(a + "%" + b)
+	}
+	return k
+}
+
+// pack returns an address as two numbers, that of an IPv4 address as its mapped one; both are 0 where there is none.
+func pack(a netip.Addr) [2]uint64 {
+	if !a.IsValid() {
+		return [2]uint64{}
+	}
+	b := a.As16()
+	return [2]uint64{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
 type sighting struct {
@@ -65,15 +86,22 @@ type pairClock struct {
 	stale   bool
 }
 
+func unpack(p [2]uint64) netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], p[0])
+	binary.BigEndian.PutUint64(b[8:], p[1])
+	return netip.AddrFrom16(b).Unmap()
+}
+
 func newClocks() *clocks {
-	return &clocks{seen: map[sightKey]*sighting{}, pairs: map[[2]tenant.ID]*pairClock{}}
+	return &clocks{seen: map[sightKey]sighting{}, pairs: map[[2]tenant.ID]*pairClock{}}
 }
 
 // add compares a connection, or a session with an id, with what others told of it.
 func (c *clocks) add(id tenant.ID, e *ocsf.Event) {
 	if e.Flow != nil && e.Layer == tenant.LayerNetwork && (e.Direction == ocsf.DirectionIn || e.Direction == ocsf.DirectionOut) &&
 		e.Src.Port >= ephemeralFrom && e.Src.IP.IsValid() && e.Dst.IP.IsValid() {
-		c.sight(sightKey{src: e.Src.IP.Unmap(), dst: e.Dst.IP.Unmap(), sport: e.Src.Port, dport: e.Dst.Port}, id, e.Time)
+		c.sight(flowKey(e.Src, e.Dst), id, e.Time)
 	}
 	for _, k := range e.JoinKeys {
 		switch k.Kind {
@@ -87,8 +115,8 @@ func (c *clocks) add(id tenant.ID, e *ocsf.Event) {
 
 func (c *clocks) sight(k sightKey, id tenant.ID, t time.Time) {
 	at := t.UnixNano()
-	s := c.seen[k]
-	if s == nil {
+	s, known := c.seen[k]
+	if !known {
 		if len(c.order) < maxSightings {
 			c.order = append(c.order, k)
 		} else {
@@ -96,17 +124,19 @@ func (c *clocks) sight(k sightKey, id tenant.ID, t time.Time) {
 			c.order[c.next] = k
 			c.next = (c.next + 1) % maxSightings
 		}
-		c.seen[k] = &sighting{tenant: id, at: at}
+		c.seen[k] = sighting{tenant: id, at: at}
 		return
 	}
 	apart := time.Duration(at - s.at).Abs()
 	switch {
 	case apart > MaxSkew:
-		*s = sighting{tenant: id, at: at}
+		c.seen[k] = sighting{tenant: id, at: at}
 	case s.tenant == id && apart > sameFlow:
 		s.spoiled = true
+		c.seen[k] = s
 	case s.tenant != id && s.matched == "" && !s.spoiled:
 		s.matched = id
+		c.seen[k] = s
 		pair, ahead := [2]tenant.ID{s.tenant, id}, at-s.at
 		if pair[0] > pair[1] {
 			pair, ahead = [2]tenant.ID{id, s.tenant}, -ahead

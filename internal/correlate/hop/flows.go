@@ -63,6 +63,25 @@ type flows struct {
 	most    int         // MaxFlows and MaxPlaces, but for tests
 	index   *traceIndex // built by the first Trace; nil where that would be another now
 	touched []int       // records that last longer than the index knows
+
+	lately [1 << latelyBits]tenantSeen // entries of seen, by a hash of the address: most come again and again
+	at     house                       // of the event before
+}
+
+// 1<<latelyBits addresses are found without a search.
+const latelyBits = 10
+
+// tenantSeen is an entry of seen: an address without a zone.
+type tenantSeen struct {
+	addr  [2]uint64
+	house *heard
+	last  int64
+}
+
+// house is what is kept of a tenant.
+type house struct {
+	id    tenant.ID // the one copy that is kept
+	heard *heard
 }
 
 // name is a host's address; invalid where it had several.
@@ -110,8 +129,11 @@ func (fs *flows) add(e *ocsf.Event) {
 	default:
 		return
 	}
-	id := tenant.ID(fs.word(string(e.Tenant)))
-	fs.hear(id, e)
+	if fs.at.heard == nil || fs.at.id != e.Tenant {
+		fs.at = fs.house(e)
+	}
+	id := fs.at.id
+	fs.at.heard.hear(e)
 	fs.clocks.add(id, e)
 	if e.Layer == tenant.LayerEndpoint && e.Device != "" {
 		fs.own(id, Short(e.Device), e.Time)
@@ -237,13 +259,19 @@ func (fs *flows) keep(f flow, e *ocsf.Event) {
 	fs.list = append(fs.list, f)
 }
 
-// hear notes that the tenant sent something in which a session would show.
-func (fs *flows) hear(id tenant.ID, e *ocsf.Event) {
+// house returns what is kept of the event's tenant.
+func (fs *flows) house(e *ocsf.Event) house {
+	id := tenant.ID(fs.word(string(e.Tenant)))
 	h := fs.heard[id]
 	if h == nil {
 		h = &heard{from: e.Time, to: e.Time}
 		fs.heard[id] = h
 	}
+	return house{id, h}
+}
+
+// hear notes that the tenant sent something in which a session would show.
+func (h *heard) hear(e *ocsf.Event) {
 	if e.Time.Before(h.from) {
 		h.from = e.Time
 	}
@@ -258,13 +286,26 @@ func (fs *flows) see(id tenant.ID, a netip.Addr, own bool, at time.Time) {
 	if !a.IsValid() || (!own && !a.IsPrivate()) {
 		return
 	}
-	k := tenantAddr{id, a.Unmap()}
-	last, known := fs.seen[k]
-	if !known {
-		crowd(fs.seen, fs.most, func(t int64) int64 { return t })
+	sec, p := at.Unix(), pack(a)
+	x := &fs.lately[(p[0]^p[1])*0x9E3779B97F4A7C15>>(64-latelyBits)]
+	held := x.house == fs.at.heard && x.addr == p && a.Zone() == ""
+	if held && sec <= x.last {
+		return
 	}
-	if !known || at.Unix() > last {
-		fs.seen[k] = at.Unix()
+	k := tenantAddr{id, a.Unmap()}
+	if !held {
+		last, known := fs.seen[k]
+		if !known && len(fs.seen) >= fs.most {
+			crowd(fs.seen, fs.most, func(t int64) int64 { return t })
+			clear(fs.lately[:])
+		}
+		if known {
+			sec = max(sec, last)
+		}
+	}
+	fs.seen[k] = sec
+	if a.Zone() == "" {
+		*x = tenantSeen{p, fs.at.heard, sec}
 	}
 }
 

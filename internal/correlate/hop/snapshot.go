@@ -163,20 +163,19 @@ func (fs *flows) code(c *coder) {
 
 func (k *clocks) code(c *coder) {
 	slice(c, &k.order, func(s *sightKey) {
-		c.addr(&s.src)
-		c.addr(&s.dst)
+		c.packed(&s.src)
+		c.packed(&s.dst)
 		c.port(&s.sport)
 		c.port(&s.dport)
 		c.str(&s.id)
 		v := k.seen[*s]
-		if !c.write {
-			v = &sighting{}
-			k.seen[*s] = v
-		}
 		str(c, &v.tenant)
 		str(c, &v.matched)
 		c.num(&v.at)
 		c.bool(&v.spoiled)
+		if !c.write {
+			k.seen[*s] = v
+		}
 	})
 	c.int(&k.next)
 	if len(k.order) > maxSightings || len(k.seen) != len(k.order) || k.next < 0 || k.next > 0 && k.next >= len(k.order) {
@@ -320,6 +319,17 @@ func (c *coder) addr(a *netip.Addr) {
 		return
 	}
 	c.in = c.in[n:]
+}
+
+// packed codes an address that is held as two numbers.
+func (c *coder) packed(p *[2]uint64) {
+	var a netip.Addr
+	if *p != [2]uint64{} {
+		a = unpack(*p)
+	}
+	if c.addr(&a); !c.write {
+		*p = pack(a)
+	}
 }
 
 func (c *coder) host(k *tenantHost) {

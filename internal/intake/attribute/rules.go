@@ -181,7 +181,9 @@ func (sp *space) network(addr netip.Addr, at time.Time) (*tenant.Trust, string) 
 	if !addr.IsValid() {
 		return nil, ""
 	}
-	addr = addr.Unmap()
+	if addr = addr.Unmap(); !sp.prefixes.Contains(addr) { // nearly all; it costs less than to ask which
+		return nil, ""
+	}
 	// Longest prefix first; a shorter one serves where the longer's trust does not hold at the time.
 	for p, list := range sp.prefixes.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
 		if t := choose(list, at); t != nil {
@@ -222,6 +224,9 @@ func (sp *space) declaredPool(e *ocsf.Event) bool {
 }
 
 func byJumpHost(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
+	if len(sp.jump) == 0 {
+		return nil, "", ""
+	}
 	for _, h := range [...]string{e.Src.Host, addrText(e.Src.IP.Unmap())} {
 		if h == "" {
 			continue

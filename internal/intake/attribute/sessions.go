@@ -335,6 +335,9 @@ func merge(into *ocsf.Lease, l ocsf.Lease) {
 // Holder returns the lease of an address at a time: who had a session on it, else who logged on from it, else
 // the device that it was assigned to.
 func (s *Sessions) Holder(id tenant.ID, addr netip.Addr, at time.Time) (ocsf.Lease, bool) {
+	if len(s.sealed) == 0 && len(s.shown) == 0 {
+		return ocsf.Lease{}, false
+	}
 	k := holderKey{tenant: id, addr: addr.Unmap()}
 	if l, ok := holder(s.sealed[k], at); ok {
 		return l, true
