@@ -15,8 +15,9 @@ import (
 type touch struct {
 	At     time.Time
 	Tenant tenant.ID
-	What   string // the tenant, host or person that was touched
-	Event  *ocsf.Event
+	What   string      // the tenant, host or person that was touched
+	User   string      // the account, lower case, where an address touches
+	Event  *ocsf.Event // nil where the same thing was touched half a window before or later: events are large
 }
 
 // spreading is one identity with what it touched of late, and its habit.
@@ -35,6 +36,7 @@ type spreading struct {
 	counts  map[string]int    // touches of each thing in the window
 	tenants map[tenant.ID]int // touches at each tenant in the window
 	people  map[string]int    // touches by each account in the window, of an address
+	shown   map[string]int64  // when the last touch of each thing was that has its event, in nanoseconds
 }
 
 // burst is a spread that goes on: from the oldest touch of the window that was too much until a window passes
@@ -91,6 +93,7 @@ func (s *spreading) count() {
 	if s.Kind == ocsf.EntityIP {
 		s.people = map[string]int{}
 	}
+	s.shown = map[string]int64{}
 	for i := range s.Touches {
 		s.into(&s.Touches[i])
 	}
@@ -101,15 +104,20 @@ func (s *spreading) into(t *touch) {
 	s.counts[t.What]++
 	s.tenants[t.Tenant]++
 	if s.Kind == ocsf.EntityIP {
-		s.people[strings.ToLower(t.Event.User.Name)]++
+		s.people[t.User]++
+	}
+	if t.Event != nil {
+		s.shown[t.What] = t.At.UnixNano()
 	}
 }
 
 func (s *spreading) leave(t *touch) {
-	subtract(s.counts, t.What)
+	if subtract(s.counts, t.What); s.counts[t.What] == 0 {
+		delete(s.shown, t.What)
+	}
 	subtract(s.tenants, t.Tenant)
 	if s.Kind == ocsf.EntityIP {
-		subtract(s.people, strings.ToLower(t.Event.User.Name))
+		subtract(s.people, t.User)
 	}
 }
 
@@ -143,7 +151,13 @@ func (d *Detector) touched(s *spreading, e *ocsf.Event, what string, emit detect
 		s.leave(&s.Touches[i])
 	}
 	clear(s.Touches[:first])
-	t := touch{e.Time, e.Tenant, what, e}
+	t := touch{At: e.Time, Tenant: e.Tenant, What: what, Event: e}
+	if s.Kind == ocsf.EntityIP {
+		t.User = strings.ToLower(e.User.Name)
+	}
+	if at, again := s.shown[what]; again && e.Time.UnixNano()-at < int64(r.window/2) {
+		t.Event = nil
+	}
 	s.Touches = append(s.Touches[first:], t)
 	s.into(&t)
 	s.Last = max(s.Last, now)
@@ -184,7 +198,7 @@ func (s *spreading) grow(d *Detector, t *touch) {
 	}
 	f := b.Findings[t.Tenant]
 	if f == nil {
-		if len(b.Findings) >= maxTouches {
+		if len(b.Findings) >= maxTouches || t.Event == nil {
 			return
 		}
 		f = r.begin(s, t.Event)
@@ -192,11 +206,23 @@ func (s *spreading) grow(d *Detector, t *touch) {
 		f.Identify(b.Start, s.named()...)
 		b.Findings[t.Tenant] = f
 	}
+	if t.Event == nil {
+		f.Count++
+		f.End = maxTime(f.End, t.At)
+		return
+	}
 	f.Trust, f.Partner, f.Layer = t.Event.Trust, t.Event.Partner, t.Event.Layer
 	f.AddEvidence(t.Event)
 	if len(f.Entities) < maxEntities {
 		r.add(d, f, t)
 	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // maxEntities is where a finding stops to name addresses, hosts and people.
@@ -216,7 +242,7 @@ func (s *spreading) tell(_ *Detector, emit detect.Emit) {
 func (s *spreading) idle(now time.Time) bool {
 	last := time.Unix(s.Last, 0)
 	if now.Sub(last) > s.Of.rule().window+time.Minute && len(s.Touches) > 0 {
-		s.Touches, s.Burst, s.counts, s.tenants, s.people = nil, nil, nil, nil, nil
+		s.Touches, s.Burst, s.counts, s.tenants, s.people, s.shown = nil, nil, nil, nil, nil, nil
 	}
 	return now.Sub(last) > ForgetAfter
 }
