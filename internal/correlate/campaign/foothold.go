@@ -30,6 +30,11 @@ func (g *group) foothold(c *Campaign) Foothold {
 	if len(home) > 0 {
 		return g.first(home)
 	}
+	if f := g.lostAccount(); f != nil {
+		out := g.first([]*ocsf.Finding{f})
+		out.Reason += "; the intruder uses an account of the same person at clients"
+		return out
+	}
 	if g.partner == "" {
 		return g.first(g.findings)
 	}

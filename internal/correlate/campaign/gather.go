@@ -23,7 +23,9 @@ type group struct {
 	in       Evidence
 	index    *index
 	partner  tenant.PartnerID
-	home     tenant.ID // the partner's own tenant, where we hold its telemetry
+	home     tenant.ID                   // the partner's own tenant, where we hold its telemetry
+	via      map[tenant.PartnerID]string // partners whose houses the intruder entered and went on by → why that is believed
+	traced   map[string][]hop.Place      // session → inside, as far as it was asked for
 	findings []*ocsf.Finding
 	infra    map[string]bool         // the intruder's own things, as type and value
 	tainted  map[string]*hop.Session // sessions that are the intruder's
@@ -73,11 +75,12 @@ func gather(in Evidence) []*group {
 	joinByInfrastructure(s, list)
 	joinByAccount(s, list, in.Model, names)
 	joinByPartner(s, list, in.Model)
-	var out []*group
+	var out, rest []*group
 	for _, members := range s.groups() {
 		g := newGroup(in, sessions, list, members, names)
 		g.taint()
 		if !g.qualifies() {
+			rest = append(rest, g)
 			continue
 		}
 		if o := sameIntruder(out, g); o != nil {
@@ -86,7 +89,17 @@ func gather(in Evidence) []*group {
 			out = append(out, g)
 		}
 	}
-	return out
+	out = joinOnward(out, rest)
+	for i, g := range out {
+		if !g.cameFrom() {
+			continue
+		}
+		if o := sameIntruder(out[:i], g); o != nil {
+			o.absorb(g)
+			out[i] = nil
+		}
+	}
+	return joinOnward(slices.DeleteFunc(out, func(g *group) bool { return g == nil }), rest)
 }
 
 // sameIntruder returns the group among those found that came through the same partner at about the same time.
@@ -115,6 +128,11 @@ func (g *group) absorb(o *group) {
 	for k := range o.infra {
 		g.infra[k] = true
 	}
+	for p, why := range o.via {
+		if p != g.partner {
+			g.via[p] = why
+		}
+	}
 	g.taint()
 }
 
@@ -140,7 +158,7 @@ func underApproval(m *tenant.Model, f *ocsf.Finding) bool {
 }
 
 func newGroup(in Evidence, sessions *index, list []*ocsf.Finding, members []int, names map[string]string) *group {
-	g := &group{in: in, index: sessions, names: names, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
+	g := &group{in: in, index: sessions, names: names, via: map[tenant.PartnerID]string{}, traced: map[string][]hop.Place{}, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
 	for _, i := range members {
 		g.findings = append(g.findings, list[i])
 		for _, k := range infraKeys(list[i]) {
@@ -221,16 +239,16 @@ func (g *group) joinList() []Join {
 		}
 	}
 	for _, s := range g.tainted {
-		if s.Partner == g.partner && s.User != "" {
+		if g.ways(s.Partner) && s.User != "" {
 			add("account\x00"+s.User, s.Tenant)
 		}
-		if s.Partner == g.partner && g.partner != "" && s.Tenant != g.home {
-			add("partner-path\x00"+string(g.partner), s.Tenant)
+		if g.ways(s.Partner) && s.Tenant != g.home {
+			add("partner-path\x00"+string(s.Partner), s.Tenant)
 		}
 	}
 	for _, f := range g.findings {
-		if f.Partner == g.partner && g.partner != "" {
-			add("partner-path\x00"+string(g.partner), f.Tenant)
+		if g.ways(f.Partner) {
+			add("partner-path\x00"+string(f.Partner), f.Tenant)
 		}
 	}
 	out := []Join{}
@@ -245,6 +263,9 @@ func (g *group) joinList() []Join {
 		}
 		slices.Sort(j.Tenants)
 		j.Reason = joinReason(kind, value, len(j.Tenants))
+		if why := g.via[tenant.PartnerID(value)]; kind == "partner-path" && why != "" {
+			j.Reason += "; " + why
+		}
 		out = append(out, j)
 	}
 	slices.SortFunc(out, func(a, b Join) int { return strings.Compare(a.Kind+a.Value, b.Kind+b.Value) })

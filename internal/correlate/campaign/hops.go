@@ -54,8 +54,8 @@ func (g *group) hops() []Hop {
 func (g *group) findingHop(f *ocsf.Finding) Hop {
 	h := Hop{Time: f.Time.UTC(), Kind: f.Detector, Label: f.Title, Trust: f.Trust, Outcome: string(f.Outcome), Severity: f.Severity, Findings: []string{f.ID}}
 	h.To.Tenant = f.Tenant
-	if f.Partner != "" && f.Partner == g.partner {
-		h.From.Tenant = g.home
+	if g.ways(f.Partner) {
+		h.From.Tenant = g.homeOf(f.Partner)
 	}
 	for _, e := range f.Entities {
 		switch e.Role {
@@ -91,8 +91,8 @@ func (g *group) sessionHop(s *hop.Session, findings []*ocsf.Finding) Hop {
 		h.Findings = append(h.Findings, f.ID)
 		h.Severity = max(h.Severity, f.Severity)
 	}
-	if s.Partner == g.partner && s.Tenant != g.home {
-		h.From.Tenant = g.home
+	if g.ways(s.Partner) && s.Tenant != g.home {
+		h.From.Tenant = g.homeOf(s.Partner)
 	}
 	h.From.Entity = origin(s)
 	for _, a := range s.Acts {

@@ -95,7 +95,7 @@ func TestEveryAccessIsFollowedToWhomItReaches(t *testing.T) {
 		{Access{"cloud-account", "4321"}, "alone-2", false},
 		{Access{"rumour", "x"}, "alone-2", false},
 	} {
-		if got := reaches(m, "isl", c.access, c.id, at, at.Add(day)) != nil; got != c.want {
+		if got := (&group{in: Evidence{Model: m}, partner: "isl"}).reaches(c.access, c.id, at, at.Add(day)) != nil; got != c.want {
 			t.Errorf("%s %s reaches %s: %v", c.access.Kind, c.access.Value, c.id, got)
 		}
 	}

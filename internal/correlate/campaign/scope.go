@@ -92,7 +92,7 @@ func (g *group) clientSpan() (from, to time.Time) {
 func (g *group) accesses() []Access {
 	have := map[Access]bool{}
 	for _, s := range g.tainted {
-		if s.Partner == "" || s.Partner != g.partner || s.Tenant == g.home {
+		if !g.ways(s.Partner) || s.Tenant == g.home {
 			continue
 		}
 		t := g.in.Model.Trust(s.Trust)
@@ -151,10 +151,10 @@ func (g *group) realSender(m *ocsf.Mail) bool {
 	return m.DMARC == "pass" || (m.DMARC == "" && (m.SPF == "pass" || m.DKIM == "pass"))
 }
 
-// reaches returns the trust of the campaign's partner by which an access reaches a tenant, or nil.
-func reaches(m *tenant.Model, p tenant.PartnerID, a Access, id tenant.ID, from, to time.Time) *tenant.Trust {
-	for _, t := range m.TrustsInto(id) {
-		if t.Partner != p || !(t.ValidAt(from) || t.ValidAt(to)) {
+// reaches returns the trust of the campaign's partners by which an access reaches a tenant, or nil.
+func (g *group) reaches(a Access, id tenant.ID, from, to time.Time) *tenant.Trust {
+	for _, t := range g.in.Model.TrustsInto(id) {
+		if !g.ways(t.Partner) || !(t.ValidAt(from) || t.ValidAt(to)) {
 			continue
 		}
 		if grants(t, a) {
@@ -239,7 +239,7 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 		if o.Since.IsZero() || s.Start.Before(o.Since) {
 			o.Since = s.Start.UTC()
 		}
-		if o.Trust == "" || s.Trust != "" && s.Partner == g.partner {
+		if o.Trust == "" || s.Trust != "" && g.ways(s.Partner) {
 			o.Trust = s.Trust
 		}
 		switch {
@@ -267,6 +267,11 @@ func (g *group) successReason(s *hop.Session) string {
 // reach tells exposed, blind and clear apart for a tenant in which nothing of the intruder was seen.
 func (g *group) reach(o *TenantOutcome, held []Access, from, to time.Time) {
 	if o.Tenant == g.home {
+		if s, p := g.workedFrom(); s != nil {
+			o.Outcome, o.Since = Succeeded, s.Start.UTC()
+			o.Reason = fmt.Sprintf("the intruder works from its system %s: the session into %s left it", p.Name(), s.Tenant)
+			return
+		}
 		o.Reason = "the partner's own house: nothing of the intruder was seen in its telemetry"
 		o.Outcome = Exposed
 		for _, a := range held {
@@ -278,7 +283,7 @@ func (g *group) reach(o *TenantOutcome, held []Access, from, to time.Time) {
 		return
 	}
 	for _, a := range held {
-		t := reaches(g.in.Model, g.partner, a, o.Tenant, from, to)
+		t := g.reaches(a, o.Tenant, from, to)
 		if t == nil {
 			continue
 		}

@@ -51,7 +51,7 @@ func (g *group) ours(s *hop.Session, f *ocsf.Finding) bool {
 	if s.Kind == hop.KindCloud || s.Kind == hop.KindRMM {
 		return f.Severity >= ocsf.SeverityMedium && f.Rule != "fanout/tenants"
 	}
-	return s.Partner != "" && s.Partner == g.partner && s.End.Sub(s.Start) < 48*time.Hour
+	return g.ways(s.Partner) && s.End.Sub(s.Start) < 48*time.Hour
 }
 
 func (g *group) mark(s *hop.Session, why string) {
@@ -107,7 +107,7 @@ func (g *group) byInfra() {
 			case kind == "rmm-instance":
 				g.mark(s, "it uses the foreign instance "+value)
 			// A rented address guesses at everybody's accounts; only the partner's way or a success is this intruder's.
-			case s.Partner == g.partner || !s.Success.IsZero() || s.Tenant == g.home:
+			case g.ways(s.Partner) || !s.Success.IsZero() || s.Tenant == g.home:
 				g.mark(s, "it comes from the intruder's address "+value)
 			}
 		}
@@ -116,7 +116,7 @@ func (g *group) byInfra() {
 
 func (g *group) learnAccounts() {
 	for _, s := range g.tainted {
-		if s.User != "" && s.Partner == g.partner && g.partner != "" && s.Kind != hop.KindRMM {
+		if s.User != "" && g.ways(s.Partner) && s.Kind != hop.KindRMM {
 			g.accounts[s.User] = true
 		}
 	}
@@ -361,7 +361,7 @@ func (g *group) attachFindings() {
 		if have[f.ID] || !weighs(f) || commodity(f) && f.Detector != "phish" {
 			continue
 		}
-		if f.Tenant == g.home && g.home != "" && f.Detector == "recon" && sources[source(f)] {
+		if f.Tenant == g.home && g.home != "" && f.Partner == "" && f.Detector == "recon" && sources[source(f)] {
 			g.findings = append(g.findings, f) // the same scan, seen as it leaves the partner's house
 			continue
 		}
