@@ -79,7 +79,6 @@ func fields(kv ...string) change {
 		}
 	}
 }
-func later(d time.Duration) change { return func(e *ocsf.Event) { e.Time = e.Time.Add(d) } }
 
 // partner is the attribution to the provider; owner is who holds the VPN session.
 func partner(owner string) change {

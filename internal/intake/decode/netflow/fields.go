@@ -128,7 +128,6 @@ type fields struct {
 	probability     float64
 	systemInit      int64
 	octets, packets uint64 // totals, in place of deltas
-	post            bool   // counts are those of the egress side alone
 	swapped         bool   // biflowDirection: the reverse direction began
 	version         uint8  // IP
 }

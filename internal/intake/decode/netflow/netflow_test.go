@@ -20,10 +20,10 @@ const client, server = "10.0.0.1", "10.9.0.2"
 
 func TestBothDirectionsBecomeOneConnection(t *testing.T) {
 	type side struct {
-		flags            uint8
-		first, last      uint32
-		pkts, bytes      uint32
-		absent, unlisted bool
+		flags       uint8
+		first, last uint32
+		pkts, bytes uint32
+		absent      bool
 	}
 	const S, A, P, F, R = flagSYN, flagACK, flagPSH, flagFIN, flagRST
 	for _, c := range []struct {

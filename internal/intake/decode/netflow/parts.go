@@ -84,7 +84,6 @@ func (t *Translator) whole(r *record, k *key) {
 				r.swap()
 				r.told |= turned
 			}
-			forward = !forward
 		}
 		x.end = max(x.end, r.end)
 		if x.number < 1<<16-1 {

@@ -154,7 +154,7 @@ func (d *status) old(n int64, raw []byte, cols []string) error {
 func (d *status) date(s string) (time.Time, error) {
 	st, _, ok := parseStamp(s)
 	if !ok || st.noYear {
-		return time.Time{}, errors.New("Connected Since is not a date")
+		return time.Time{}, errors.New("column Connected Since is not a date")
 	}
 	return d.dates.date(st)
 }
@@ -170,7 +170,7 @@ func (d *status) session(name, real string, since time.Time, virtual ...string) 
 	e := newEvent("openvpn/status", since)
 	e.Src.IP, e.Src.Port = addr(host), port(prt)
 	if !e.Src.IP.IsValid() {
-		return nil, errors.New("Real Address is not an address and a port")
+		return nil, errors.New("column Real Address is not an address and a port")
 	}
 	e.User = named(name)
 	e.SourceID = "openvpn/status|" + real + "|" + since.Format(time.RFC3339) + "|" + strings.Join(virtual, "|")

@@ -60,7 +60,7 @@ var sessionLogs = []struct {
 		"CLIENT_LIST,laptop7,198.51.100.7:1194,10.8.0.6,,3871,3924,2026-09-24 09:30:00,1790235000,isl-a,0,0,AES-256-GCM\nCLIENT_LIST,laptop8,nowhere,10.8.0.7,,1,1,x,1790235000,UNDEF,0,0,x\n" +
 		"HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref,Last Ref (time_t)\nROUTING_TABLE,10.8.0.6,laptop7,198.51.100.7:1194,2026-09-24 08:00:00,1790236800\nGLOBAL_STATS,Max bcast/mcast queue length,0\nEND\n",
 		[]string{"2026-09-24T07:30:00Z tunnel open success user=isl-a src=198.51.100.7:1194 lease=true-false 198.51.100.7:1194 addr=10.8.0.6 public=198.51.100.7 holder=isl-a device=",
-			"bad: Real Address is not an address and a port"}},
+			"bad: column Real Address is not an address and a port"}},
 	{"OpenVPN management", ">INFO:OpenVPN Management Interface Version 5\n>CLIENT:CONNECT,0,1\n>CLIENT:ENV,untrusted_ip=198.51.100.7\n>CLIENT:ENV,untrusted_port=1194\n>CLIENT:ENV,username=isl-a\n>CLIENT:ENV,password=hunter2\n>CLIENT:ENV,time_unix=1790235000\n>CLIENT:ENV,END\n" +
 		">CLIENT:ESTABLISHED,0\n>CLIENT:ENV,trusted_ip=198.51.100.7\n>CLIENT:ENV,trusted_port=1194\n>CLIENT:ENV,username=isl-a\n>CLIENT:ENV,ifconfig_pool_remote_ip=10.8.0.6\n>CLIENT:ENV,time_unix=1790235000\n>CLIENT:ENV,END\n>CLIENT:ADDRESS,0,10.8.0.6,1\n" +
 		">CLIENT:DISCONNECT,0\n>CLIENT:ENV,trusted_ip=198.51.100.7\n>CLIENT:ENV,trusted_port=1194\n>CLIENT:ENV,common_name=isl-a\n>CLIENT:ENV,time_unix=1790235000\n>CLIENT:ENV,time_duration=600\n>CLIENT:ENV,END\n>CLIENT:DISCONNECT,1\n>CLIENT:ENV,END\n",

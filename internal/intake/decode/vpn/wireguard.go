@@ -31,7 +31,6 @@ type handshake struct {
 	iface, key, name string
 	remote           ocsf.Endpoint
 	allowed          string // prefixes, separated by commas
-	at               time.Time
 }
 
 // isMetrics wants the metric of prometheus_wireguard_exporter, or of a textfile of the same names.
