@@ -36,9 +36,7 @@ type Skew struct {
 // clocks learns how far the clocks of tenants lie apart: a connection that two of them saw began at one moment.
 // Sensors of one tenant are taken to share a clock.
 type clocks struct {
-	seen  map[sightKey]sighting
-	order []sightKey // in the order they came, from next on
-	next  int
+	seen  sightings
 	pairs map[[2]tenant.ID]*pairClock // the smaller id first
 }
 
@@ -69,13 +67,6 @@ func pack(a netip.Addr) [2]uint64 {
 	return [2]uint64{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-type sighting struct {
-	tenant  tenant.ID
-	matched tenant.ID // who else saw it
-	at      int64     // nanoseconds since 1970
-	spoiled bool      // it came twice, so nobody can say which of the two the other side means
-}
-
 // pairClock holds by how much the second tenant's clock was ahead of the first's, in milliseconds.
 type pairClock struct {
 	samples []int64
@@ -94,7 +85,7 @@ func unpack(p [2]uint64) netip.Addr {
 }
 
 func newClocks() *clocks {
-	return &clocks{seen: map[sightKey]sighting{}, pairs: map[[2]tenant.ID]*pairClock{}}
+	return &clocks{pairs: map[[2]tenant.ID]*pairClock{}}
 }
 
 // add compares a connection, or a session with an id, with what others told of it.
@@ -114,29 +105,20 @@ func (c *clocks) add(id tenant.ID, e *ocsf.Event) {
 }
 
 func (c *clocks) sight(k sightKey, id tenant.ID, t time.Time) {
-	at := t.UnixNano()
-	s, known := c.seen[k]
-	if !known {
-		if len(c.order) < maxSightings {
-			c.order = append(c.order, k)
-		} else {
-			delete(c.seen, c.order[c.next])
-			c.order[c.next] = k
-			c.next = (c.next + 1) % maxSightings
-		}
-		c.seen[k] = sighting{tenant: id, at: at}
+	at, hash := t.UnixNano(), c.seen.hash(k)
+	s := c.seen.find(k, hash)
+	if s == nil {
+		c.seen.add(sighting{key: k, hash: hash, tenant: id, at: at})
 		return
 	}
 	apart := time.Duration(at - s.at).Abs()
 	switch {
 	case apart > MaxSkew:
-		c.seen[k] = sighting{tenant: id, at: at}
+		*s = sighting{key: k, hash: hash, tenant: id, at: at}
 	case s.tenant == id && apart > sameFlow:
 		s.spoiled = true
-		c.seen[k] = s
 	case s.tenant != id && s.matched == "" && !s.spoiled:
 		s.matched = id
-		c.seen[k] = s
 		pair, ahead := [2]tenant.ID{s.tenant, id}, at-s.at
 		if pair[0] > pair[1] {
 			pair, ahead = [2]tenant.ID{id, s.tenant}, -ahead
@@ -239,14 +221,5 @@ func skews(all map[tenant.ID]shift, against tenant.ID) []Skew {
 
 func (c *clocks) forget(before time.Time) {
 	at := before.UnixNano()
-	var kept []sightKey
-	for i := range c.order {
-		k := c.order[(c.next+i)%len(c.order)]
-		if c.seen[k].at < at {
-			delete(c.seen, k)
-		} else {
-			kept = append(kept, k)
-		}
-	}
-	c.order, c.next = kept, 0
+	c.seen.keep(func(s *sighting) bool { return s.at >= at })
 }

@@ -64,18 +64,20 @@ type flows struct {
 	index   *traceIndex // built by the first Trace; nil where that would be another now
 	touched []int       // records that last longer than the index knows
 
-	lately [1 << latelyBits]tenantSeen // entries of seen, by a hash of the address: most come again and again
-	at     house                       // of the event before
+	lately []tenantSeen // entries of seen, by a hash of the address; nil before the first
+	at     house        // of the event before
 }
 
-// 1<<latelyBits addresses are found without a search.
-const latelyBits = 10
+// 1<<latelyBits addresses are found without a search. What is seen of them is written down when others take their
+// places, or when it is asked for: the same few talk all day.
+const latelyBits = 12
 
 // tenantSeen is an entry of seen: an address without a zone.
 type tenantSeen struct {
 	addr  [2]uint64
 	house *heard
 	last  int64
+	wrote int64 // last as seen has it
 }
 
 // house is what is kept of a tenant.
@@ -110,6 +112,7 @@ type logonID struct {
 
 // heard says from when to when a tenant sent telemetry in which a session into a host would show.
 type heard struct {
+	id       tenant.ID // the one copy that is kept
 	from, to time.Time
 	network  bool
 }
@@ -267,6 +270,7 @@ func (fs *flows) house(e *ocsf.Event) house {
 		h = &heard{from: e.Time, to: e.Time}
 		fs.heard[id] = h
 	}
+	h.id = id
 	return house{id, h}
 }
 
@@ -286,27 +290,52 @@ func (fs *flows) see(id tenant.ID, a netip.Addr, own bool, at time.Time) {
 	if !a.IsValid() || (!own && !a.IsPrivate()) {
 		return
 	}
-	sec, p := at.Unix(), pack(a)
-	x := &fs.lately[(p[0]^p[1])*0x9E3779B97F4A7C15>>(64-latelyBits)]
-	held := x.house == fs.at.heard && x.addr == p && a.Zone() == ""
-	if held && sec <= x.last {
+	if a.Zone() != "" {
+		fs.enter(tenantAddr{id, a.Unmap()}, at.Unix())
 		return
 	}
-	k := tenantAddr{id, a.Unmap()}
-	if !held {
-		last, known := fs.seen[k]
-		if !known && len(fs.seen) >= fs.most {
-			crowd(fs.seen, fs.most, func(t int64) int64 { return t })
-			clear(fs.lately[:])
-		}
-		if known {
-			sec = max(sec, last)
-		}
+	if fs.lately == nil {
+		fs.lately = make([]tenantSeen, 1<<latelyBits)
+	}
+	p := pack(a)
+	x := &fs.lately[(p[0]^p[1])*0x9E3779B97F4A7C15>>(64-latelyBits)]
+	if x.house == fs.at.heard && x.addr == p {
+		x.last = max(x.last, at.Unix())
+		return
+	}
+	fs.write(x)
+	last := fs.enter(tenantAddr{id, a.Unmap()}, at.Unix())
+	*x = tenantSeen{p, fs.at.heard, last, last}
+}
+
+// enter notes when an address was seen, and returns when it was last.
+func (fs *flows) enter(k tenantAddr, sec int64) int64 {
+	last, known := fs.seen[k]
+	if known && last >= sec {
+		return last
+	}
+	if !known && len(fs.seen) >= fs.most {
+		fs.settle()
+		crowd(fs.seen, fs.most, func(t int64) int64 { return t })
 	}
 	fs.seen[k] = sec
-	if a.Zone() == "" {
-		*x = tenantSeen{p, fs.at.heard, sec}
+	return sec
+}
+
+// write brings seen up to date by one entry.
+func (fs *flows) write(x *tenantSeen) {
+	if x.last != x.wrote {
+		fs.seen[tenantAddr{x.house.id, unpack(x.addr)}] = x.last
+		x.wrote = x.last
 	}
+}
+
+// settle brings seen up to date, and forgets its entries that are found without a search: they may go.
+func (fs *flows) settle() {
+	for i := range fs.lately {
+		fs.write(&fs.lately[i])
+	}
+	clear(fs.lately)
 }
 
 // own notes a host that reports as the tenant's.

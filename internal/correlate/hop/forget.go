@@ -50,8 +50,8 @@ func (g *Graph) unlink() {
 func (fs *flows) forget(before time.Time) {
 	fs.drop(func(_ int, f *flow) bool { return f.end.Before(before) })
 	at := before.Unix()
+	fs.settle()
 	maps.DeleteFunc(fs.seen, func(_ tenantAddr, last int64) bool { return last < at })
-	clear(fs.lately[:])
 	fs.at = house{}
 	maps.DeleteFunc(fs.hosts, func(_ tenantHost, last int64) bool { return last < at })
 	maps.DeleteFunc(fs.names, func(_ tenantHost, n name) bool { return n.last < at })
@@ -140,8 +140,8 @@ func (fs *flows) rewrite(sessions map[string]*Session) {
 			}
 		}
 	}
+	fs.settle() // it holds words that may be gone
 	fs.words, fs.at = words, house{}
-	clear(fs.lately[:]) // it holds words that may be gone
 }
 
 // crowd makes room in a map that is full: those go that were told of longest ago.

@@ -179,6 +179,9 @@ func (g *Graph) remote(e *ocsf.Event) *Session {
 
 func (g *Graph) cloud(e *ocsf.Event) *Session {
 	who := strings.ToLower(firstOf(e.User.Name, e.Actor.Name))
+	if e.Actor.Name != "" && (e.Class == ocsf.ClassAccountChange || e.Class == ocsf.ClassGroupManagement) {
+		who = strings.ToLower(e.Actor.Name) // the user is whom it was done to
+	}
 	if e.Cloud.ServicePrin {
 		who = "app " + strings.ToLower(e.Cloud.AppID)
 	}

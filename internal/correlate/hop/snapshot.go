@@ -141,6 +141,7 @@ func (fs *flows) code(c *coder) {
 			c.fail()
 		}
 	})
+	fs.settle()
 	table(c, fs.seen, func(k *tenantAddr) { str(c, &k.tenant); c.addr(&k.addr) }, c.num)
 	table(c, fs.names, c.host, func(n *name) { c.addr(&n.addr); c.num(&n.last) })
 	table(c, fs.hosts, c.host, c.num)
@@ -162,24 +163,25 @@ func (fs *flows) code(c *coder) {
 }
 
 func (k *clocks) code(c *coder) {
-	slice(c, &k.order, func(s *sightKey) {
-		c.packed(&s.src)
-		c.packed(&s.dst)
-		c.port(&s.sport)
-		c.port(&s.dport)
-		c.str(&s.id)
-		v := k.seen[*s]
-		str(c, &v.tenant)
-		str(c, &v.matched)
-		c.num(&v.at)
-		c.bool(&v.spoiled)
-		if !c.write {
-			k.seen[*s] = v
-		}
+	list := k.seen.inOrder()
+	slice(c, &list, func(s *sighting) {
+		c.packed(&s.key.src)
+		c.packed(&s.key.dst)
+		c.port(&s.key.sport)
+		c.port(&s.key.dport)
+		c.str(&s.key.id)
+		str(c, &s.tenant)
+		str(c, &s.matched)
+		c.num(&s.at)
+		c.bool(&s.spoiled)
 	})
-	c.int(&k.next)
-	if len(k.order) > maxSightings || len(k.seen) != len(k.order) || k.next < 0 || k.next > 0 && k.next >= len(k.order) {
+	oldest := 0 // where a ring was written as it stood
+	if c.int(&oldest); oldest < 0 || oldest > 0 && oldest >= len(list) || len(list) > maxSightings {
 		c.fail()
+		return
+	}
+	if !c.write {
+		k.restore(append(list[oldest:len(list):len(list)], list[:oldest]...), c)
 	}
 	table(c, k.pairs, func(p *[2]tenant.ID) { str(c, &p[0]); str(c, &p[1]) }, func(p **pairClock) {
 		if !c.write {
@@ -192,6 +194,17 @@ func (k *clocks) code(c *coder) {
 			c.fail()
 		}
 	})
+}
+
+// restore takes the sightings of a snapshot, the oldest first.
+func (k *clocks) restore(list []sighting, c *coder) {
+	for _, s := range list {
+		if s.hash = k.seen.hash(s.key); k.seen.find(s.key, s.hash) != nil {
+			c.fail()
+			return
+		}
+		k.seen.add(s)
+	}
 }
 
 // coder writes to buf or reads from in. A string is written in full the first time and by its number after that.
