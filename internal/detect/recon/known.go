@@ -41,18 +41,27 @@ func (k *known) find(hash uint64) *uint64 {
 		return nil
 	}
 	mark := fingerprint(hash)
-	for i := k.place(mark); ; {
-		w := &k.Slots[i]
-		if *w == 0 {
-			return nil
+	i := k.place(mark)
+	for far := 0; ; far++ {
+		w := k.Slots[i]
+		if w&contactMask == mark && w != 0 {
+			return &k.Slots[i]
 		}
-		if *w&contactMask == mark {
-			return w
+		if w == 0 || k.far(w, i) < far {
+			return nil
 		}
 		if i++; i == len(k.Slots) {
 			i = 0
 		}
 	}
+}
+
+// far is how many slots from its place on a word stands.
+func (k *known) far(word uint64, i int) int {
+	if i -= k.place(word); i < 0 {
+		i += len(k.Slots)
+	}
+	return i
 }
 
 // fingerprint is the part of a hash that an entry keeps; it is never 0.
@@ -100,13 +109,35 @@ func (k *known) place(word uint64) int {
 	return int((word >> contactBits) * uint64(len(k.Slots)) >> (64 - contactBits))
 }
 
-// insert puts a word into the first empty slot from its place on.
+// sound reports whether every word stands where find looks for it.
+func (k *known) sound() bool {
+	before := len(k.Slots) - 1
+	for i, w := range k.Slots {
+		if w != 0 && k.far(w, i) > 0 && (k.Slots[before] == 0 || k.far(k.Slots[before], before)+1 < k.far(w, i)) {
+			return false
+		}
+		before = i
+	}
+	return true
+}
+
+// insert puts a word in. It takes the slot of one that stands nearer to its place, which moves on (Celis, Larson,
+// Munro: Robin Hood hashing, 1985): so a search for what isn't there ends early, however full the table is.
 func (k *known) insert(word uint64) *uint64 {
 	k.Used++
-	for i := k.place(word); ; {
-		if w := &k.Slots[i]; *w == 0 {
-			*w = word
-			return w
+	var slot *uint64
+	i := k.place(word)
+	for far := 0; ; far++ {
+		w := &k.Slots[i]
+		at := *w
+		if at == 0 || k.far(at, i) < far {
+			if *w = word; slot == nil {
+				slot = w
+			}
+			if at == 0 {
+				return slot
+			}
+			word, far = at, k.far(at, i)
 		}
 		if i++; i == len(k.Slots) {
 			i = 0

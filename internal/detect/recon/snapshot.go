@@ -158,8 +158,15 @@ func (ts *tenantState) restoreSources(into map[sourceKey]*source, list []savedSo
 			}
 			s.Groups[g.Lane] = g.Group
 		}
-		if n := len(s.Known.Slots); s.Known.Used < 0 || !roomy(s.Known.Used, n) {
+		held := 0
+		for _, w := range s.Known.Slots {
+			held += int(min(w, 1))
+		}
+		if n := len(s.Known.Slots); s.Known.Used != held || !roomy(held, n) {
 			return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
+		}
+		if !s.Known.sound() { // written by a version that kept them in another order, or damaged
+			s.Known.rebuild(len(s.Known.Slots), func(w uint64) uint64 { return w })
 		}
 		key := sourceKey{x.Addr, x.Trust}
 		into[key] = s
