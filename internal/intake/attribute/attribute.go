@@ -255,12 +255,12 @@ func (sp *space) direction(e *ocsf.Event) ocsf.Direction {
 	switch {
 	case !src.IsValid():
 		return ocsf.DirectionUnknown
-	case sp.own.Contains(src) && dst.IsValid() && !sp.own.Contains(dst):
+	case !sp.own.Contains(src):
+		return ocsf.DirectionIn
+	case dst.IsValid() && !sp.own.Contains(dst):
 		return ocsf.DirectionOut
-	case sp.own.Contains(src):
-		return ocsf.DirectionInternal
 	}
-	return ocsf.DirectionIn
+	return ocsf.DirectionInternal
 }
 
 // choose returns the trust valid at t; of several, the one that became valid last, then the lowest id.

@@ -146,3 +146,26 @@ func TestObjectsThatAreNeverPlainAreRarelyTried(t *testing.T) {
 		t.Error("plain objects that follow many others are not taken once one is tried")
 	}
 }
+
+func TestAFlowComesWithItsEventAndIsGivenOnce(t *testing.T) {
+	f := &flattener{}
+	for i := range 3 {
+		o := &JSON{}
+		if !f.scan([]byte(`{"a":1}`)) {
+			t.Fatal("a plain object is not taken")
+		}
+		o.fields, o.layout = f.fields()
+		e := o.event()
+		if e.Flow != nil || len(e.Fields) != 1 || (o.flow != nil) != (i > 0) {
+			t.Errorf("object %d: %+v, room for a flow %v", i, e, o.flow != nil)
+		}
+		one, two := o.Flow(), o.Flow()
+		if one == nil || two == nil || one == two || *one != (ocsf.Flow{}) {
+			t.Errorf("object %d: flows %p and %p", i, one, two)
+		}
+		one.Proto = "tcp"
+	}
+	if o := (&JSON{}); o.event() == nil || o.Flow() == nil {
+		t.Error("an object without a layout has no event or no flow")
+	}
+}

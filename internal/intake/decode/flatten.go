@@ -236,6 +236,7 @@ type layout struct {
 	names  []int32 // by number
 	order  []int32 // their places, sorted by name
 	again  bool    // more than one object had it
+	flow   bool    // events of such objects have a flow
 	places []columnPlaces
 }
 

@@ -19,6 +19,32 @@ type JSON struct {
 	fields ocsf.Fields
 	layout *layout // of the fields; nil where it isn't remembered
 	places columnPlaces
+	flow   *ocsf.Flow // beside the event; nil where there is no room for one
+}
+
+// event returns a new event with the object's fields, in one piece with its flow where such objects have one.
+func (o *JSON) event() *ocsf.Event {
+	if o.layout == nil || !o.layout.flow {
+		return &ocsf.Event{Fields: o.fields}
+	}
+	e := &struct {
+		ocsf.Event
+		flow ocsf.Flow
+	}{}
+	e.Fields, o.flow = o.fields, &e.flow
+	return &e.Event
+}
+
+// Flow returns an empty flow for the object's event.
+func (o *JSON) Flow() *ocsf.Flow {
+	if o.layout != nil {
+		o.layout.flow = true
+	}
+	if f := o.flow; f != nil {
+		o.flow = nil
+		return f
+	}
+	return &ocsf.Flow{}
 }
 
 // ParseJSON parses one object with the given parser and flattens it under the limits of this package.

@@ -285,7 +285,7 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 		if !f.Match(obj) {
 			continue
 		}
-		e := &ocsf.Event{Fields: obj.fields}
+		e := obj.event()
 		if err := f.Decode(obj, e); err != nil {
 			o.sink.Bad(n, f.Name+": "+err.Error(), raw)
 			return true

@@ -23,13 +23,13 @@ type kind struct {
 }
 
 // fill fills the event from a record of the named log.
-func fill(r record, path string, e *ocsf.Event) error {
+func fill(r jsonRecord, path string, e *ocsf.Event) error {
 	k, known := kinds[path]
 	if e.Source = k.source; !known {
 		e.Source = "zeek/" + path
 	}
 	if k.flow && e.Flow == nil {
-		e.Flow = &ocsf.Flow{}
+		e.Flow = r.o.Flow()
 	}
 	return fillKind(r, path, k, e)
 }
