@@ -232,8 +232,9 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 			o.Outcome, o.Reason = Attempted, f.Title
 		}
 	}
+	means := resetSessions(findings)
 	for _, s := range sessions {
-		if s.Out {
+		if s.Out || means[s.ID] {
 			continue
 		}
 		if o.Since.IsZero() || s.Start.Before(o.Since) {
@@ -253,6 +254,23 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 		g.reach(&o, held, from, to)
 	}
 	return o
+}
+
+// resetSessions are a partner's sessions in which credentials were reset that somebody then used: how the intruder came,
+// and not yet something that he got. What came of the reset, the finding says.
+func resetSessions(list []*ocsf.Finding) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range list {
+		if f.Rule != "fanout/reset-takeover" {
+			continue
+		}
+		for _, ev := range f.Evidence {
+			if ev.Event.Partner != "" && ev.Event.Session != "" {
+				out[ev.Event.Session] = true
+			}
+		}
+	}
+	return out
 }
 
 func (g *group) successReason(s *hop.Session) string {

@@ -365,7 +365,8 @@ func (g *group) attachFindings() {
 			g.findings = append(g.findings, f) // the same scan, seen as it leaves the partner's house
 			continue
 		}
-		mine := slices.ContainsFunc(infraKeys(f), func(k string) bool { return g.infra[k] })
+		mine := slices.ContainsFunc(infraKeys(f), func(k string) bool { return g.infra[k] }) ||
+			g.ways(f.Partner) && joinable(source(f)) && g.infra["ip\x00"+source(f)] // tried from it elsewhere, and refused
 		for _, id := range sessionsOf(f) {
 			if s := g.tainted[id]; s != nil {
 				mine = true

@@ -2,7 +2,8 @@
 // app or remote-tool operator at many tenants (ATT&CK T1199); one account, address, app, operator or tool instance on
 // many hosts of one tenant or of several (T1021); one script or file that nobody had seen on many hosts (T1072); one
 // source that fails at many accounts (password spraying, T1110.003); and one partner's account that opens many
-// people's mail (T1114.002). It fires while the spread is still going on, and what it found grows under one id.
+// people's mail (T1114.002). Of a partner's help desk it also tells a reset whose
+// credentials are then used from an unknown place (T1556.006). It fires while the spread is still going on, and what it found grows under one id.
 //
 // In: sign-ins, logons, VPN and remote-tool sessions and processes of all tenants in event time. Out: findings for
 // each tenant that was touched, which name that tenant's hosts and people only. Windows slide; a habit is the highest
@@ -41,7 +42,8 @@ type Detector struct {
 	guesses    map[tenant.ID]*guesses
 	doors      map[string]*doors
 	lines      lines
-	held       map[teller]struct{} // those that know more than they last told
+	resets     map[tenant.ID]map[string]*reset // by whose credentials
+	held       map[teller]struct{}             // those that know more than they last told
 	pending    uint64
 	swept      time.Time
 }
@@ -67,7 +69,7 @@ func (d *Detector) release(t teller, emit detect.Emit) {
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, spreadings: map[string]*spreading{}, guesses: map[tenant.ID]*guesses{}, doors: map[string]*doors{}, lines: newLines(), held: map[teller]struct{}{}}
+	return &Detector{model: ctx.Model, spreadings: map[string]*spreading{}, guesses: map[tenant.ID]*guesses{}, doors: map[string]*doors{}, lines: newLines(), resets: map[tenant.ID]map[string]*reset{}, held: map[teller]struct{}{}}
 }
 
 // Name returns "fanout".
@@ -86,6 +88,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 		d.hosts(e, emit)
 	}
 	d.scripts(e, emit)
+	d.reset(e, emit)
 	if guessable(e) {
 		d.spray(e, emit)
 	}
@@ -128,6 +131,7 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		}
 	}
 	d.lines.age(now)
+	d.forgetResets(now)
 	for k, x := range d.doors {
 		if x.idle(now) {
 			delete(d.doors, k)
@@ -153,21 +157,22 @@ type snapshot struct {
 	Guesses    map[tenant.ID]*guesses
 	Doors      map[string]*doors
 	Lines      lines
+	Resets     map[tenant.ID]map[string]*reset
 	Swept      time.Time
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.spreadings, d.guesses, d.doors, d.lines, d.swept})
+	return detect.EncodeState(snapshot{d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.swept})
 }
 
 // Restore takes what Snapshot returned. What may have been held back is told again.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{Spreadings: map[string]*spreading{}, Guesses: map[tenant.ID]*guesses{}, Doors: map[string]*doors{}, Lines: newLines()}
+	s := snapshot{Spreadings: map[string]*spreading{}, Guesses: map[tenant.ID]*guesses{}, Doors: map[string]*doors{}, Lines: newLines(), Resets: map[tenant.ID]map[string]*reset{}}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.spreadings, d.guesses, d.doors, d.lines, d.swept = s.Spreadings, s.Guesses, s.Doors, s.Lines, s.Swept
+	d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.swept = s.Spreadings, s.Guesses, s.Doors, s.Lines, s.Resets, s.Swept
 	for _, x := range d.spreadings {
 		if x.Burst != nil {
 			d.hold(x)
