@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -57,9 +58,47 @@ func (g *group) qualifies() bool {
 		return true // one account of the partner reads many people's mail at several clients
 	case len(high) >= 2 && g.partner != "" && g.closeInTime():
 		return true // common partner and time alone
+	case len(medium) == 1 && g.partner != "" && len(high) == 1 && g.scansAndKnocks():
+		return true // one account scans a client and is refused at its hosts, in one session
 	case len(medium) == 1 && g.partner != "" && len(high) == 1:
 		for id := range high {
 			return id != g.home && highRules(g.findings, id) >= 2 // one client, several kinds of trouble on the partner's path
+		}
+	}
+	return false
+}
+
+// scansAndKnocks reports whether one of the partner's accounts scanned a client with high severity and was refused at
+// several of its hosts within KnockWindow, from the same source: work that goes wrong does the one or the other.
+func (g *group) scansAndKnocks() bool {
+	scans := map[string]*ocsf.Finding{}
+	for _, f := range g.findings {
+		if f.Partner != g.partner || f.Tenant == g.home || !seeds(f) || source(f) == "" {
+			continue
+		}
+		key := string(f.Tenant) + "\x00" + source(f)
+		switch {
+		case f.Detector == "recon" && f.Severity >= ocsf.SeverityHigh:
+			scans[key] = f
+		case f.Rule == "fanout/logon-failures":
+			if o := scans[key]; o != nil && f.Time.Sub(o.Time) <= KnockWindow && sameActor(o, f) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// KnockWindow is how soon after a scan began the refused logons of the same account and source belong to it.
+const KnockWindow = 6 * time.Hour
+
+// sameActor reports whether two findings name the same account as their actor.
+func sameActor(a, b *ocsf.Finding) bool {
+	for _, x := range a.Entities {
+		if x.Role == ocsf.RoleActor && x.Type == ocsf.EntityUser && slices.ContainsFunc(b.Entities, func(y ocsf.Entity) bool {
+			return y.Role == ocsf.RoleActor && y.Type == ocsf.EntityUser && strings.EqualFold(x.Value, y.Value)
+		}) {
+			return true
 		}
 	}
 	return false

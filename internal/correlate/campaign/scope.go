@@ -244,7 +244,7 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 			o.Trust = s.Trust
 		}
 		switch {
-		case !s.Success.IsZero() && o.Outcome != Succeeded:
+		case !s.Success.IsZero() && !onlyKnocked(s) && o.Outcome != Succeeded:
 			o.Outcome, o.Reason = Succeeded, g.successReason(s)
 		case o.Outcome == Clear:
 			o.Outcome, o.Reason = Attempted, "a session of the intruder's reached it ("+g.why[s.ID]+"), and nothing shows that it got anything"
@@ -271,6 +271,22 @@ func resetSessions(list []*ocsf.Finding) map[string]bool {
 		}
 	}
 	return out
+}
+
+// onlyKnocked reports whether a session was refused at several hosts and got no further than a network logon elsewhere,
+// as every question to a directory makes one. A desktop, a command, a changed setting or a connection in which somebody
+// worked is more.
+func onlyKnocked(s *hop.Session) bool {
+	refused := map[string]bool{}
+	for _, a := range s.Acts {
+		switch {
+		case a.Kind == "failure":
+			refused[a.Target] = true
+		case a.Got && !(a.Kind == "logon" && a.Detail == "logon type 3"):
+			return false
+		}
+	}
+	return s.Kind != hop.KindCloud && len(refused) >= 2
 }
 
 func (g *group) successReason(s *hop.Session) string {
