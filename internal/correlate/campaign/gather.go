@@ -99,7 +99,11 @@ func gather(in Evidence) []*group {
 			out[i] = nil
 		}
 	}
-	return joinOnward(slices.DeleteFunc(out, func(g *group) bool { return g == nil }), rest)
+	out = joinOnward(slices.DeleteFunc(out, func(g *group) bool { return g == nil }), rest)
+	for _, g := range out {
+		g.takeLostAddress()
+	}
+	return out
 }
 
 // sameIntruder returns the group among those found that came through the same partner at about the same time.

@@ -61,3 +61,38 @@ func TestAskingTheDirectoryIsNoEntry(t *testing.T) {
 		}
 	}
 }
+
+// patient is an account of the partner's that is refused at the named hosts of north, one list a day, so many days apart.
+func patient(apart int, days ...[]string) *story {
+	s := tell("north", "south")
+	for i, hosts := range days {
+		at := time.Duration(i*apart) * day
+		var list []*ocsf.Event
+		var names []ocsf.Entity
+		for j, h := range hosts {
+			list = append(list, s.event("north", at+time.Duration(j)*time.Minute, tenant.LayerEndpoint, by("isl"), from("203.0.113.9"), user("isl-kim"), logon("", ocsf.StatusFailure), on(h)))
+			names = append(names, target(ocsf.EntityHost, h))
+		}
+		s.find("fanout/logon-failures", ocsf.SeverityMedium, ocsf.OutcomeAttempted, list, append(names, actor("isl-kim"), ocsf.Entity{Type: ocsf.EntityIP, Value: "203.0.113.9", Role: ocsf.RoleSource})...)
+	}
+	return s
+}
+
+func TestAnAccountThatKnocksNowAndThenOverWeeks(t *testing.T) {
+	a, b, c := []string{"fs", "sql"}, []string{"fs", "dc"}, []string{"app", "dc"}
+	for _, x := range []struct {
+		name  string
+		story *story
+		want  string
+	}{
+		{"at other hosts each time", patient(6, a, b, c), "isl: north"},
+		{"a job with an old password", patient(6, a, a, a, a), ""},
+		{"twice", patient(9, a, b), ""},
+		{"within days", patient(1, a, b, c), ""},
+		{"every day", patient(1, a, b, c, a, b, c, a, b, c), ""},
+	} {
+		if got := brief(x.story.draw()); got != x.want {
+			t.Errorf("%s: got %q, want %q", x.name, got, x.want)
+		}
+	}
+}

@@ -209,19 +209,56 @@ func (g *group) lostAccount() *ocsf.Finding {
 			used[s.User] = s.Start
 		}
 	}
+	abroad := g.strangeAtClients()
 	var best *ocsf.Finding
+	again := false // the best one's address came to a client, too; people travel, and then take nobody's clients along
 	for _, f := range g.in.Findings {
-		if f.Rule != "firstcontact/source" || f.Tenant != g.home || f.Partner != "" || f.Suppressed != nil || f.Outcome != ocsf.OutcomeSucceeded ||
-			len(f.Evidence) == 0 || (best != nil && !f.Time.Before(best.Time)) {
+		if f.Rule != "firstcontact/source" || f.Tenant != g.home || f.Partner != "" || f.Suppressed != nil || f.Outcome != ocsf.OutcomeSucceeded || len(f.Evidence) == 0 {
+			continue
+		}
+		here := slices.ContainsFunc(infraKeys(f), func(k string) bool { return abroad[k] })
+		if best != nil && (again && !here || again == here && !f.Time.Before(best.Time)) {
 			continue
 		}
 		for who, first := range used {
 			if f.Time.Before(first) && first.Sub(f.Time) <= PathGap && sameOwner(who, f.Evidence[0].Event.User.Name) {
-				best = f
+				best, again = f, here
 			}
 		}
 	}
 	return best
+}
+
+// strangeAtClients are the foreign addresses from which accounts of the campaign's partners came to clients for the
+// first time, as infraKeys writes them.
+func (g *group) strangeAtClients() map[string]bool {
+	out := map[string]bool{}
+	for _, f := range g.in.Findings {
+		if f.Rule == "firstcontact/source" && f.Suppressed == nil && g.ways(f.Partner) && f.Tenant != g.home {
+			for _, k := range infraKeys(f) {
+				out[k] = true
+			}
+		}
+	}
+	return out
+}
+
+// takeLostAddress takes the address from which an account was lost in the partner's house for the intruder's own where
+// it came to clients, too, and looks again at what is his.
+func (g *group) takeLostAddress() {
+	f := g.lostAccount()
+	if f == nil {
+		return
+	}
+	abroad, fresh := g.strangeAtClients(), false
+	for _, k := range infraKeys(f) {
+		if abroad[k] && !g.infra[k] {
+			g.infra[k], fresh = true, true
+		}
+	}
+	if fresh {
+		g.taint()
+	}
 }
 
 // sameOwner reports whether two account names are likely one person's: they are equal, or share a name of at least

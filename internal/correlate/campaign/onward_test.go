@@ -168,3 +168,22 @@ func TestSameOwner(t *testing.T) {
 		}
 	}
 }
+
+func TestAddressThatCameToAClientTooIsTheIntrudersAndNotTheTravellers(t *testing.T) {
+	s := strayed("moserh@provider.example", -2*day)
+	travel := s.findings[0]
+	later := s.event("provider", -day, tenant.LayerCloud, signIn("moserh@provider.example", "100.200.77.7", ocsf.StatusSuccess))
+	s.find("firstcontact/source", ocsf.SeverityInformational, ocsf.OutcomeSucceeded, one(later), actor("moserh@provider.example"), infra(ocsf.EntityIP, "100.200.77.7"))
+	if f := s.only(t).FirstFoothold; !f.Time.Equal(travel.Time) {
+		t.Errorf("with nothing that tells them apart the first is taken: %+v", f)
+	}
+	at := s.event("east", day, tenant.LayerCloud, by("isl"), signIn("moserh@provider.example", "100.200.77.7", ocsf.StatusSuccess))
+	s.find("firstcontact/source", ocsf.SeverityLow, ocsf.OutcomeSucceeded, one(at), actor("moserh@provider.example"), infra(ocsf.EntityIP, "100.200.77.7"))
+	c := s.only(t)
+	if f := c.FirstFoothold; !f.Time.Equal(later.Time) {
+		t.Errorf("%+v", f)
+	}
+	if o := outcomeOf(c, "east"); o.Outcome != Succeeded {
+		t.Errorf("the client to which the address came is %s: %s", o.Outcome, o.Reason)
+	}
+}

@@ -58,6 +58,8 @@ func (g *group) qualifies() bool {
 		return true // one account of the partner reads many people's mail at several clients
 	case len(high) >= 2 && g.partner != "" && g.closeInTime():
 		return true // common partner and time alone
+	case g.partner != "" && g.knocksAgain():
+		return true // one account of the partner is refused at ever other hosts, on a day now and then
 	case len(medium) == 1 && g.partner != "" && len(high) == 1 && g.scansAndKnocks():
 		return true // one account scans a client and is refused at its hosts, in one session
 	case len(medium) == 1 && g.partner != "" && len(high) == 1:
@@ -84,6 +86,56 @@ func (g *group) scansAndKnocks() bool {
 			if o := scans[key]; o != nil && f.Time.Sub(o.Time) <= KnockWindow && sameActor(o, f) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// How many days of refusals at hosts, and over how long a time, make a patient intruder of an account.
+const (
+	KnockDays = 3
+	KnockSpan = 7 * 24 * time.Hour
+)
+
+// knocksAgain reports whether one account of the partner was refused at several hosts of a client on at least KnockDays
+// days over at least KnockSpan, each time at other hosts than the time before, and on fewer than half of the days in
+// between. A job with an old password fails at the same hosts, and each time that it runs.
+func (g *group) knocksAgain() bool {
+	type knocks struct {
+		hosts       string // of the last time
+		days        map[int64]bool
+		first, last time.Time
+	}
+	of := map[string]*knocks{}
+	for _, f := range g.findings {
+		if f.Rule != "fanout/logon-failures" || f.Partner != g.partner || f.Tenant == g.home || !seeds(f) {
+			continue
+		}
+		var who, hosts []string
+		for _, e := range f.Entities {
+			switch {
+			case e.Role == ocsf.RoleActor && e.Type == ocsf.EntityUser:
+				who = append(who, canonical(g.names, e.Value))
+			case e.Role == ocsf.RoleTarget:
+				hosts = append(hosts, strings.ToLower(e.Value))
+			}
+		}
+		if len(who) != 1 {
+			continue // many accounts are tried in a test, or by a scanner with a list
+		}
+		k := of[string(f.Tenant)+"\x00"+who[0]]
+		if k == nil {
+			k = &knocks{days: map[int64]bool{}, first: f.Time}
+			of[string(f.Tenant)+"\x00"+who[0]] = k
+		}
+		slices.Sort(hosts)
+		if at := strings.Join(hosts, "\x00"); at != k.hosts {
+			k.hosts, k.last = at, f.Time
+			k.days[f.Time.Unix()/86400] = true
+		}
+		span := k.last.Sub(k.first)
+		if len(k.days) >= KnockDays && span >= KnockSpan && float64(len(k.days)) < span.Hours()/48 {
+			return true
 		}
 	}
 	return false
