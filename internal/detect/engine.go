@@ -21,11 +21,14 @@ type Engine struct {
 	advanced  time.Time
 	version   uint64 // rises with every finding that is kept or dropped
 	told      uint64 // what Changed last saw of version and of what is pending
+	emit      Emit   // keep, made once: a method value costs an allocation each time
 }
 
 // NewEngine returns an engine over the detectors; version is the declared model's.
 func NewEngine(version string, detectors ...Detector) *Engine {
-	return &Engine{detectors: detectors, snapshot: version, ledger: map[string]*ocsf.Finding{}}
+	g := &Engine{detectors: detectors, snapshot: version, ledger: map[string]*ocsf.Finding{}}
+	g.emit = g.keep
+	return g
 }
 
 // Process gives one event to every detector. Events must come in event time.
@@ -33,11 +36,11 @@ func (g *Engine) Process(e *ocsf.Event) {
 	if e.Time.Sub(g.advanced) >= AdvanceEvery {
 		g.advanced = e.Time
 		for _, d := range g.detectors {
-			d.Advance(e.Time, g.keep)
+			d.Advance(e.Time, g.emit)
 		}
 	}
 	for _, d := range g.detectors {
-		d.Process(e, g.keep)
+		d.Process(e, g.emit)
 	}
 }
 
@@ -45,7 +48,7 @@ func (g *Engine) Process(e *ocsf.Event) {
 // no window.
 func (g *Engine) Feed(e *ocsf.Event) {
 	for _, d := range g.detectors {
-		d.Process(e, g.keep)
+		d.Process(e, g.emit)
 	}
 }
 
@@ -54,7 +57,7 @@ func (g *Engine) Feed(e *ocsf.Event) {
 func (g *Engine) ProcessLate(e *ocsf.Event) {
 	for _, d := range g.detectors {
 		if u, ok := d.(Unordered); ok {
-			u.ProcessLate(e, g.advanced, g.keep)
+			u.ProcessLate(e, g.advanced, g.emit)
 		}
 	}
 }
@@ -62,7 +65,7 @@ func (g *Engine) ProcessLate(e *ocsf.Event) {
 // Finish closes every window.
 func (g *Engine) Finish() {
 	for _, d := range g.detectors {
-		d.Advance(g.advanced.Add(100*365*24*time.Hour), g.keep)
+		d.Advance(g.advanced.Add(100*365*24*time.Hour), g.emit)
 	}
 }
 
