@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	flowdecode "github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
@@ -28,7 +29,8 @@ type collector struct {
 	listener   *netflow.Listener
 	translator *flowdecode.Translator
 	file       string
-	kept       uint64 // the changes that the file has
+	keeping    sync.Mutex
+	kept       uint64 // the changes that the file has; under keeping
 	log        *slog.Logger
 }
 
@@ -104,6 +106,8 @@ func (c *collector) keepTemplates(ctx context.Context) {
 
 // keep writes the templates where they changed, in a new file that takes the place of the old one once it is whole.
 func (c *collector) keep() {
+	c.keeping.Lock() // the stop may come while the clock has just struck
+	defer c.keeping.Unlock()
 	changes := c.translator.Changes()
 	if changes == c.kept {
 		return
