@@ -265,15 +265,12 @@ func (g *group) takeLostAddress() {
 // four letters and differ by no more than two letters of initials beside it. A prefix that says which firm an account
 // is of, as in firm-surname, is left out.
 func sameOwner(a, b string) bool {
-	parts := func(s string) (words []string) {
+	parts := func(s string) []string {
 		s, _, _ = strings.Cut(strings.ToLower(s), "@")
 		if _, after, ok := strings.Cut(s, `\`); ok {
 			s = after
 		}
-		for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == '-' || r == '.' || r == '_' || r == ' ' }) {
-			words = append(words, w)
-		}
-		return words
+		return strings.FieldsFunc(s, func(r rune) bool { return r == '-' || r == '.' || r == '_' || r == ' ' })
 	}
 	x, y := parts(a), parts(b)
 	for _, p := range x {

@@ -2,7 +2,6 @@ package beacon
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -68,7 +67,7 @@ func TestRoomTakesTheSeriesThatMatterLeast(t *testing.T) {
 	}
 	for i, k := range want {
 		if _, left := d.series[k]; left != (i >= MaxSeries/16) {
-			t.Fatal(fmt.Sprintf("the series at place %d: kept is %v", i, left))
+			t.Fatalf("the series at place %d: kept is %v", i, left)
 		}
 	}
 }
