@@ -12,6 +12,7 @@ DEMO_FLAGS ?=
 TEST_FLAGS ?=
 FUZZ_TIME  ?= 10s
 BENCH      ?= .
+EVAL_FLAGS ?= --seeds 20 --controls
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build cross test test-long lint eval eval-network bench bench-serve bench-network soak fuzz docs clean
@@ -50,11 +51,11 @@ lint: dist/staticcheck ## format, vet, architecture and staticcheck
 dist/staticcheck: tools/go.mod tools/go.sum
 	$(GO) build -C tools -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
-eval: build ## judge our own scenarios into docs/evaluation.md, or the folders of DIR=… on the terminal
+eval: build ## judge our own scenarios into docs/evaluation.md (an hour; EVAL_FLAGS="--seeds 5": five minutes), or the folders of DIR=… on the terminal
 ifdef DIR
 	$(BIN) scenario eval $(DIR)
 else
-	$(BIN) scenario eval --controls > dist/evaluation.md
+	$(BIN) scenario eval $(EVAL_FLAGS) > dist/evaluation.md
 	tools/recorded >> dist/evaluation.md
 	tools/eval-network >> dist/evaluation.md
 	mv dist/evaluation.md docs/evaluation.md
