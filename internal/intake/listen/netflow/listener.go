@@ -143,7 +143,7 @@ func Listen(c Config, to listen.Submitter) (*Listener, error) {
 		queues: map[listen.Binding]*queue{}, bound: map[netip.Addr]*queue{}}
 	l.ctx, l.abandon = context.WithCancel(context.Background())
 	l.translator = c.Translator(l.line)
-	enlarge(l.socket, c.SocketBuffer)
+	listen.EnlargeBuffer(l.socket, c.SocketBuffer)
 	l.running.Go(l.receive)
 	return l, nil
 }
@@ -200,8 +200,8 @@ func (l *Listener) receive() {
 		}
 	}()
 	buf := make([]byte, maxDatagram)
-	side := make([]byte, sideSize)
-	var lost kernelDrops
+	side := make([]byte, listen.SideSize)
+	var lost listen.KernelDrops
 	var until, advance time.Time
 	var quiet refusals
 	for {
@@ -229,7 +229,7 @@ func (l *Listener) receive() {
 		case err != nil || n <= 0: // the time to look, or an ICMP answer to nobody
 			continue
 		}
-		l.count.kernel.Add(lost.since(side[:sn]))
+		l.count.kernel.Add(lost.Since(side[:sn]))
 		addr := from.Addr().Unmap().WithZone("")
 		if l.queueOf(addr) == nil {
 			l.count.unbound.Add(1)

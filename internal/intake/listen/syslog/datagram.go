@@ -23,7 +23,7 @@ func (l *Listener) listenPacket() error {
 		return err
 	}
 	l.packet = p.(*net.UDPConn)
-	enlarge(l.packet, l.config.SocketBuffer)
+	listen.EnlargeBuffer(l.packet, l.config.SocketBuffer)
 	l.running.Go(l.receive)
 	return nil
 }
@@ -37,8 +37,8 @@ func (l *Listener) receive() {
 		}
 	}()
 	buf := make([]byte, l.config.MaxMessage+1)
-	side := make([]byte, sideSize)
-	var lost kernelDrops
+	side := make([]byte, listen.SideSize)
+	var lost listen.KernelDrops
 	var warned, until time.Time
 	for {
 		if l.stopped() { // what the socket holds is still read, as long as it comes without a pause
@@ -57,7 +57,7 @@ func (l *Listener) receive() {
 		case err != nil || n <= 0: // an ICMP answer to nobody, say; datagrams go on
 			continue
 		}
-		l.count.kernel.Add(lost.since(side[:sn]))
+		l.count.kernel.Add(lost.Since(side[:sn]))
 		from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
 		b, ok := l.bind(from)
 		if !ok {

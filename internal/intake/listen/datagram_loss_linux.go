@@ -1,4 +1,4 @@
-package syslog
+package listen
 
 import (
 	"encoding/binary"
@@ -10,12 +10,14 @@ import (
 const (
 	soRxqOvfl     = 40
 	soRcvBufForce = 33
-	sideSize      = 64
 )
 
-// enlarge asks for a larger receive buffer, beyond the system's limit where we may, and for the count of datagrams
+// SideSize is how many bytes of control data must be read with each datagram, so that KernelDrops has its count.
+const SideSize = 64
+
+// EnlargeBuffer asks for a larger receive buffer, beyond the system's limit where we may, and for the count of datagrams
 // that found no room in it. Where either is refused the listener works all the same.
-func enlarge(c *net.UDPConn, size int) {
+func EnlargeBuffer(c *net.UDPConn, size int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return
@@ -28,10 +30,11 @@ func enlarge(c *net.UDPConn, size int) {
 	})
 }
 
-// kernelDrops follows the kernel's count, which is 32 bits wide and comes with the datagram after the loss.
-type kernelDrops struct{ last uint32 }
+// KernelDrops follows the kernel's count, which is 32 bits wide and comes with the datagram after the loss.
+type KernelDrops struct{ last uint32 }
 
-func (k *kernelDrops) since(side []byte) int64 {
+// Since returns how many datagrams were lost between the one before and this one, whose control data is given.
+func (k *KernelDrops) Since(side []byte) int64 {
 	list, err := syscall.ParseSocketControlMessage(side)
 	if err != nil {
 		return 0
