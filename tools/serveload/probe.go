@@ -25,7 +25,7 @@ type probe struct {
 type marked struct {
 	host, tenant string
 	acknowledged time.Time
-	finding      string // its id, once it was told
+	finding      string // the id of its rule's finding, once it was told; others may tell of it too, and join no campaign
 	sawFinding   time.Time
 	sawCampaign  time.Time
 }
@@ -146,8 +146,8 @@ func (p *probe) told(kind string, data []byte) {
 	for _, m := range p.list {
 		switch {
 		case kind == "finding" && m.sawFinding.IsZero() && bytes.Contains(data, []byte(m.host+`"`)):
-			var f struct{ ID string }
-			if json.Unmarshal(data, &f) == nil {
+			var f struct{ ID, Detector string }
+			if json.Unmarshal(data, &f) == nil && f.Detector == "sigma" {
 				m.sawFinding, m.finding = now, f.ID
 			}
 		case kind == "campaign" && m.sawCampaign.IsZero() && m.finding != "" && bytes.Contains(data, []byte(m.finding)):
