@@ -30,6 +30,8 @@ var house = []stage{
 	{[]string{"correlate/hop"}, "who moved where"},
 	{[]string{"correlate/campaign"}, "what belongs together, and whom it concerns"},
 	{[]string{"correlate/coverage", "correlate/alertlevel"}, "who has fallen silent; how watchful to be"},
+	{[]string{"respond/mailgate/mailauth", "respond/mailgate/quarantine"}, "proof of who sent a mail; where held mail lies"},
+	{[]string{"respond/mailgate/milter", "respond/mailgate/journal", "respond/mailgate/sweep"}, "the doors of the mail layer, a protocol each"},
 	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave", "respond/tracing"}, "acts on the answer"},
 	{[]string{"respond/advise"}, "tells each tenant its own; sends by share and notify"},
 	{[]string{"show/api"}, "every operation once, authorised"},
@@ -84,7 +86,7 @@ var edge = []struct {
 		[]string{"net", "net/http", "net/http/*", "net/smtp", "net/rpc", "crypto/tls", "database/sql", "database/sql/*"},
 		[]string{
 			"platform/bounded", "platform/state", "platform/authz", "intake/bus", "intake/listen", "intake/listen/*", "history/*",
-			"respond/mailgate", "respond/share", "respond/notify", "respond/enclave", "respond/posture", "show/api", "app", "cli",
+			"respond/mailgate", "respond/mailgate/*", "respond/share", "respond/notify", "respond/enclave", "respond/posture", "show/api", "app", "cli",
 		},
 		"the inside is pure: it can be replayed, tested and trusted not to call anyone",
 	},

@@ -3,6 +3,7 @@ package ocsf
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -133,15 +134,32 @@ func (f *Flow) code(c *coder) {
 
 func (m *Mail) code(c *coder) {
 	for _, s := range [...]*string{&m.MessageID, &m.InReplyTo, &m.From, &m.FromName, &m.EnvelopeFrom, &m.ReplyTo, &m.Subject,
-		&m.SPF, &m.DKIM, &m.DMARC, &m.DKIMDomain, &m.SendingHost, &m.Text, &m.BodyHash} {
+		&m.SPF, &m.DKIM, &m.DMARC, &m.DKIMDomain, &m.ARC, &m.ARCDomain, &m.SendingHost, &m.Text, &m.BodyHash} {
 		c.str(s)
 	}
 	c.list(&m.To)
 	c.addr(&m.SendingIP)
 	c.bool(&m.Bulk)
-	slice(c, &m.Links, func(l *Link) { c.str(&l.URL); c.str(&l.Host); c.str(&l.Text) })
+	slice(c, &m.Links, func(l *Link) { c.str(&l.URL); c.str(&l.Host); c.str(&l.Text); c.str(&l.From) })
 	slice(c, &m.Attachments, func(a *Attachment) { c.str(&a.Name); c.str(&a.Type); num(c, &a.Size); c.str(&a.SHA256) })
 	c.list(&m.ParseProblems)
+	if part(c, &m.Verdict) {
+		m.Verdict.code(c)
+	}
+}
+
+func (v *MailVerdict) code(c *coder) {
+	for _, s := range [...]*string{&v.Verdict, &v.Action, &v.Rule, &v.HeldAs} {
+		c.str(s)
+	}
+	c.float(&v.Score)
+	c.float(&v.Threshold)
+	points := int64(v.Points)
+	num(c, &points)
+	if !c.write {
+		v.Points = int(points)
+	}
+	slice(c, &v.Reasons, func(r *MailReason) { c.str(&r.Name); c.float(&r.Weight); c.str(&r.Text); c.str(&r.Apex) })
 }
 
 func (x *Cloud) code(c *coder) {
@@ -236,6 +254,12 @@ func (c *coder) bool(b *bool) {
 	}
 	if v := c.uvarint(n); !c.write { // others read what is encoded meanwhile
 		*b = v == 1
+	}
+}
+
+func (c *coder) float(f *float64) {
+	if v := c.uvarint(math.Float64bits(*f)); !c.write {
+		*f = math.Float64frombits(v)
 	}
 }
 

@@ -72,7 +72,9 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 		v.SetString(string(rune('a'+*n%26)) + "x")
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int64:
+	case reflect.Float64:
+		v.SetFloat(float64(*n) / 4)
+	case reflect.Int, reflect.Int64:
 		v.SetInt(-int64(*n))
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
 		v.SetUint(uint64(*n))

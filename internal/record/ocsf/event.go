@@ -143,6 +143,8 @@ type Mail struct {
 	DKIM          string
 	DMARC         string
 	DKIMDomain    string
+	ARC           string // pass, fail, none; "" not evaluated
+	ARCDomain     string // who sealed the chain last
 	SendingHost   string // name in the border's Received header
 	SendingIP     netip.Addr
 	Bulk          bool // List-Unsubscribe or Precedence: bulk
@@ -151,6 +153,27 @@ type Mail struct {
 	Text          string // visible text, at most 64 KiB
 	BodyHash      string // hash of the normalised text: equal for the same text to many
 	ParseProblems []string
+	Verdict       *MailVerdict // what the gateway that took the message said of it; nil: nobody judged it yet
+}
+
+// MailVerdict is what a gateway decided of a message as it came in. Whoever reads the event later takes it as it is.
+type MailVerdict struct {
+	Verdict   string  // clean, suspicious or phish
+	Action    string  // what was done: pass, tag, hold, reject, tempfail; "observe:" before it where it was not
+	Score     float64 // probability of phishing, 0 to 1
+	Threshold float64 // from which the tenant calls it phish
+	Points    int     // of the points model, which name severity and rule
+	Rule      string  // of the strongest reason
+	Reasons   []MailReason
+	HeldAs    string // name in quarantine; "" not held
+}
+
+// MailReason is one thing that speaks for or against a message.
+type MailReason struct {
+	Name   string  // stable, lower case with hyphens: link-mismatch
+	Weight float64 // log odds that it adds
+	Text   string  // a sentence for people
+	Apex   string  // the registered domain it is about, or ""
 }
 
 // Link is one hyperlink of a message: what is shown and where it leads. It is never fetched.
@@ -158,6 +181,7 @@ type Link struct {
 	URL  string
 	Host string // lower case
 	Text string
+	From string // where it stands: "" body, qr, pdf, file, calendar
 }
 
 // Attachment is one part of a message that is a file.
