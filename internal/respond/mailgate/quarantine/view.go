@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -43,10 +44,10 @@ func Look(raw []byte) View {
 			var more []byte
 			more, head, _ = bytes.Cut(head, []byte("\n"))
 			if len(line) < maxValue {
-				line = append(append(line[:len(line):len(line)], ' '), bytes.TrimSpace(more)...)
+				line = slices.Concat(bytes.TrimRight(line, "\r"), []byte(" "), bytes.TrimSpace(more))
 			}
 		}
-		name, value, ok := bytes.Cut(line, []byte(":"))
+		name, value, ok := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(":"))
 		if !ok {
 			continue
 		}
