@@ -45,7 +45,7 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	if a := d.approval(s, e, &c); a != nil {
 		out = append(out, fmt.Sprintf("covered by the approval of %s: %s", a.Owner, a.Reason))
 	}
-	for a, g := range s.Groups {
+	for a, g := range s.groups() {
 		if g == nil {
 			continue
 		}
@@ -56,7 +56,7 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 		}
 		out = append(out, fmt.Sprintf("episode %s: %s", [...]string{"without approval", "approved"}[a&approved], ep.reason(s, c.src)),
 			fmt.Sprintf("walk over hosts %.1f, over services %.1f of %.1f; %.0f %% of the first contacts failed (limit %.0f %%)",
-				s.Walks[a].Hosts, s.Walks[a].Services, walkLimit, 100*ep.failRatio(), 100*ratioBorderline))
+				walkStep*float32(s.Walks[a].steps(overHosts)), walkStep*float32(s.Walks[a].steps(overServices)), walkLimit, 100*ep.failRatio(), 100*ratioBorderline))
 	}
 	if !s.open() {
 		out = append(out, "nothing new failed for this source within the last hour")

@@ -35,8 +35,8 @@ func TestContactsAreFoundHoweverFullTheTableIs(t *testing.T) {
 			}
 			want[fingerprint(h)] = true
 		}
-		if k.Used != len(want) || !k.sound() {
-			t.Fatalf("%d of %d contacts are held, sound is %v", k.Used, len(want), k.sound())
+		if int(k.used) != len(want) || !k.sound() {
+			t.Fatalf("%d of %d contacts are held, sound is %v", k.used, len(want), k.sound())
 		}
 		for h := range want {
 			if w := k.find(h); w == nil || *w&contactMask != h {
@@ -48,10 +48,10 @@ func TestContactsAreFoundHoweverFullTheTableIs(t *testing.T) {
 				t.Fatalf("contact %x: found is %v", h, k.find(h) != nil)
 			}
 		}
-		if before := slices.Clone(k.Slots); len(before) > 1 {
-			slices.Reverse(k.Slots)
+		if before := slices.Clone(k.slots); len(before) > 1 {
+			slices.Reverse(k.slots)
 			if !k.sound() {
-				k.rebuild(len(k.Slots), func(w uint64) uint64 { return w })
+				k.rebuild(len(k.slots), func(w uint64) uint64 { return w })
 			}
 			for h := range want {
 				if k.find(h) == nil {

@@ -152,7 +152,7 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		d.nextPurge = at + purgeEvery
 		for _, ts := range d.tenants {
 			ts.all(func(k sourceKey, s *source) {
-				if at-s.Last > sourceTTL {
+				if s.Known.idle(at) > sourceTTL {
 					ts.drop(k)
 				}
 			})
@@ -171,14 +171,14 @@ func (d *Detector) Conclude(emit detect.Emit) {
 		slices.SortFunc(keys, sourceKey.compare)
 		for _, k := range keys {
 			s := *ts.active[k]
-			for a, g := range s.Groups {
+			for a, g := range s.groups() {
 				if g == nil || g.Scan == nil || g.Scan.Emitted == 0 {
 					continue
 				}
 				if g.Scan.Dirty {
 					emit(d.finding(ts, &s, g.Scan, a))
 				}
-				s.Slow = slow{} // as closing the first does, before the second is closed
+				s.failed = &failings{Groups: s.failed.Groups} // forgets the slow sum as closing the first does, before the second is closed
 			}
 		}
 		if n := ts.noise; n != nil && n.untold() {
@@ -200,7 +200,7 @@ func (d *Detector) closeEpisodes(ts *tenantState, at int64, emit detect.Emit) {
 		if !s.open() {
 			delete(ts.active, k)
 		}
-		for _, g := range s.Groups {
+		for _, g := range s.groups() {
 			switch {
 			case g == nil:
 			case at-g.Last > episodeGap:
@@ -213,7 +213,7 @@ func (d *Detector) closeEpisodes(ts *tenantState, at int64, emit detect.Emit) {
 	slices.SortFunc(done, sourceKey.compare)
 	for _, k := range slices.Compact(done) {
 		s := ts.active[k]
-		for a, g := range s.Groups {
+		for a, g := range s.groups() {
 			if g != nil && at-g.Last > episodeGap {
 				d.close(ts, s, a, emit)
 			}
@@ -304,14 +304,15 @@ func (ts *tenantState) source(e *ocsf.Event, c *contact, class class) *source {
 	key := sourceKey{c.src.As16(), trust}
 	s := ts.find(key)
 	if s == nil {
-		s = &source{Class: class, Trust: trust, Last: c.time}
+		s = &source{Class: class, Trust: trust}
+		s.Known.heard(c.time)
 		ts.young[young(key)].put(key, s, func(k sourceKey) { delete(ts.active, k) })
 	}
-	if c.time-s.Last > sourceTTL && !s.open() {
+	if s.Known.idle(c.time) > sourceTTL && !s.open() {
 		delete(ts.active, key)
 		*s = source{Class: class, Trust: trust, Grown: s.Grown}
 	}
-	s.Last = max(s.Last, c.time)
+	s.Known.heard(c.time)
 	return s
 }
 
@@ -354,7 +355,7 @@ func (ts *tenantState) drop(k sourceKey) {
 
 // grow takes a source out of the generations that come and go, once enough is known of it.
 func (ts *tenantState) grow(s *source, c *contact) {
-	if s.Grown || s.Known.Used < grownUp && !s.fired() {
+	if s.Grown || s.Known.used < grownUp && !s.fired() {
 		return
 	}
 	k := sourceKey{c.src.As16(), s.Trust}
@@ -370,13 +371,13 @@ func (ts *tenantState) grow(s *source, c *contact) {
 // something is said of, go last.
 func (ts *tenantState) forget() {
 	type aged struct {
-		last  int64
+		last  uint32
 		fired bool
 		key   sourceKey
 	}
 	list := make([]aged, 0, len(ts.sources))
 	for k, s := range ts.sources {
-		list = append(list, aged{s.Last, s.fired() || s.Class == partner, k})
+		list = append(list, aged{s.Known.last, s.fired() || s.Class == partner, k})
 	}
 	slices.SortFunc(list, func(a, b aged) int {
 		if a.fired != b.fired {

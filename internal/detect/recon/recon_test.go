@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -495,51 +494,6 @@ func TestExplainSaysWhatWasMissing(t *testing.T) {
 	}
 	if got := d.Explain(&ocsf.Event{}); !strings.Contains(got[0], "no network flow") {
 		t.Error(got)
-	}
-}
-
-func TestStateIsBounded(t *testing.T) {
-	d := New(detect.Context{Model: model()})
-	var before, after runtime.MemStats
-	events := make([]*ocsf.Event, 0, 8)
-	for i := range 8 {
-		events = append(events, flow(noon, "10.9.0.4", fmt.Sprintf("10.1.2.%d", i+1), 443, "tcp", "SF"))
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	const sources = 50_000
-	for i := range sources {
-		for j, e := range events {
-			e.Src.IP = netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
-			e.Src.Port = uint16(j)
-			e.Time = noon.Add(time.Duration(i) * time.Millisecond)
-			e.Trust = ""
-			d.Process(e, func(*ocsf.Finding) {})
-		}
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	each := float64(after.HeapAlloc-before.HeapAlloc) / float64(sources)
-	t.Logf("%.0f bytes a source that reached 8 hosts", each)
-	if each > 600 {
-		t.Errorf("%.0f bytes a source", each)
-	}
-	s := &known{}
-	for i := range 3 * maxContacts {
-		s.put(uint64(i)*0x9e3779b97f4a7c15, int64(noon.UnixNano()))
-	}
-	if s.Used > maxContacts || len(s.Slots) > 4*maxContacts {
-		t.Errorf("%d contacts in %d slots", s.Used, len(s.Slots))
-	}
-	ts := d.tenants["client"]
-	for i := range maxSources + 10 {
-		e := events[0]
-		e.Src.IP = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		e.Trust, e.Direction = "isl-client", ocsf.DirectionIn
-		d.Process(e, func(*ocsf.Finding) {})
-	}
-	if len(ts.sources) > maxSources {
-		t.Errorf("%d sources", len(ts.sources))
 	}
 }
 

@@ -3,6 +3,7 @@ package recon
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
@@ -33,15 +34,36 @@ type savedSource struct {
 	State sourceState
 }
 
-// sourceState is a source without nil groups, which gob does not take in arrays.
+// sourceState is a source without nil groups, which gob does not take in arrays. It says things as they were first
+// written, and not as they are kept, so that what an earlier version wrote is read.
 type sourceState struct {
-	Known  known
-	Last   int64
+	Known  savedKnown
+	Last   int64 // nanoseconds
 	Class  class
 	Grown  bool
-	Walks  [lanes]walks
+	Walks  [lanes]savedWalks
 	Groups []savedGroup
 	Slow   slow
+}
+
+type savedKnown struct {
+	Slots  []uint64
+	Used   int
+	Purged uint64 // in units of 4 s
+}
+
+type savedWalks struct{ Hosts, Services float32 } // logarithms
+
+func (w walks) save() savedWalks {
+	return savedWalks{walkStep * float32(w.steps(overHosts)), walkStep * float32(w.steps(overServices))}
+}
+
+// restore takes walks of any length: those that an earlier version kept beyond the limit say scanner all the same.
+func (w savedWalks) restore() (out walks) {
+	for which, x := range map[uint]float32{overHosts: w.Hosts, overServices: w.Services} {
+		out.step(which, int(math.Round(float64(max(-walkLimit, min(x, 2*walkLimit))/walkStep))))
+	}
+	return out
 }
 
 type savedGroup struct {
@@ -102,8 +124,12 @@ func saveSources(sources map[sourceKey]*source) []savedSource {
 	out := make([]savedSource, 0, len(keys))
 	for _, k := range keys {
 		s := sources[k]
-		st := sourceState{Known: s.Known, Last: s.Last, Class: s.Class, Grown: s.Grown, Walks: s.Walks, Slow: s.Slow}
-		for a, g := range s.Groups {
+		st := sourceState{Known: savedKnown{s.Known.slots, int(s.Known.used), uint64(s.Known.purged) << purgedShift},
+			Last: int64(s.Known.last) * lastUnit, Class: s.Class, Grown: s.Grown, Slow: s.slow()}
+		for i, w := range s.Walks {
+			st.Walks[i] = w.save()
+		}
+		for a, g := range s.groups() {
 			if g != nil {
 				st.Groups = append(st.Groups, savedGroup{a, g})
 			}
@@ -151,22 +177,30 @@ func (d *Detector) Restore(b []byte) error {
 
 func (ts *tenantState) restoreSources(into map[sourceKey]*source, list []savedSource) error {
 	for _, x := range list {
-		s := &source{Known: x.State.Known, Last: x.State.Last, Class: x.State.Class, Trust: x.Trust, Grown: x.State.Grown, Walks: x.State.Walks, Slow: x.State.Slow}
+		st := &x.State
+		held := 0
+		for _, w := range st.Known.Slots {
+			held += int(min(w, 1))
+		}
+		if n := len(st.Known.Slots); st.Known.Used != held || held > maxContacts || !roomy(held, n) {
+			return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, st.Known.Used)
+		}
+		s := &source{Known: known{slots: st.Known.Slots, used: uint16(held), purged: uint16(st.Known.Purged >> purgedShift)}, Class: st.Class, Trust: x.Trust, Grown: st.Grown}
+		s.Known.heard(st.Last)
+		for i, w := range st.Walks {
+			s.Walks[i] = w.restore()
+		}
+		if st.Slow != (slow{}) {
+			s.failures().Slow = st.Slow
+		}
 		for _, g := range x.State.Groups {
 			if g.Lane < 0 || g.Lane >= lanes || g.Group == nil || slices.Contains(g.Group.Told, nil) {
 				return fmt.Errorf("reading the state of recon: a scan of no known kind")
 			}
-			s.Groups[g.Lane] = g.Group
-		}
-		held := 0
-		for _, w := range s.Known.Slots {
-			held += int(min(w, 1))
-		}
-		if n := len(s.Known.Slots); s.Known.Used != held || !roomy(held, n) {
-			return fmt.Errorf("reading the state of recon: a contact table of %d slots with %d used", n, s.Known.Used)
+			s.failures().Groups[g.Lane] = g.Group
 		}
 		if !s.Known.sound() { // written by a version that kept them in another order, or damaged
-			s.Known.rebuild(len(s.Known.Slots), func(w uint64) uint64 { return w })
+			s.Known.rebuild(len(s.Known.slots), func(w uint64) uint64 { return w })
 		}
 		key := sourceKey{x.Addr, x.Trust}
 		into[key] = s

@@ -1,7 +1,6 @@
 package recon
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 
@@ -9,34 +8,6 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
-
-// The walk's parameters: how often a first contact of an honest source and of a scanner is answered, and the
-// limits for a detection of 99 % at 1 % of false alarms (Jung et al. 2004, section 5).
-const (
-	honestAnswered  = 0.8
-	scannerAnswered = 0.2
-)
-
-var (
-	stepFailed   = float32(math.Log((1 - scannerAnswered) / (1 - honestAnswered)))
-	stepAnswered = float32(math.Log(scannerAnswered / honestAnswered))
-	walkLimit    = float32(math.Log(0.99 / 0.01))
-)
-
-// walk is the logarithm of a likelihood ratio. At the benign limit it starts again, so that what a source did
-// honestly for hours does not cover what it begins to do.
-type walk float32
-
-func (w *walk) step(by float32) (scanner bool) {
-	*w += walk(by)
-	if *w <= -walk(walkLimit) {
-		*w = 0
-	}
-	return *w >= walk(walkLimit)
-}
-
-// walks are a source's two walks.
-type walks struct{ Hosts, Services walk }
 
 // A source's failures lie in four lanes: approved or not, and UDP apart from the rest, since somebody else may stand
 // behind the same address. The lane's lowest bit says that an approval covers it.
@@ -59,16 +30,52 @@ func laneOf(approval *tenant.Approval, p proto) (lane int) {
 // failedFlag is what marks a contact that failed in the group at hand of the lane.
 func failedFlag(lane int) uint64 { return flagFailed0 << (lane & approved) }
 
-// source is one address as one trust brings it into one tenant.
+// source is one address as one trust brings it into one tenant. Most sources only ever do what is answered, so that
+// what such a one needs stands here, and the rest behind a pointer.
 type source struct {
 	Known  known
-	Last   int64
-	Class  class
-	Trust  uint16 // as in its key
-	Grown  bool   // it is held among the tenant's sources, and not in a generation that goes
+	failed *failings // nil before the first failure
 	Walks  [lanes]walks
+	Trust  uint16 // as in its key
+	Class  class
+	Grown  bool // it is held among the tenant's sources, and not in a generation that goes
+}
+
+// failings is what is remembered of the failures of a source.
+type failings struct {
 	Groups [lanes]*group // nil while nothing failed
 	Slow   slow
+}
+
+// failures returns where failures are remembered, to be changed.
+func (s *source) failures() *failings {
+	if s.failed == nil {
+		s.failed = &failings{}
+	}
+	return s.failed
+}
+
+// groups returns the groups of failures, to be looked at.
+func (s *source) groups() [lanes]*group {
+	if s.failed == nil {
+		return [lanes]*group{}
+	}
+	return s.failed.Groups
+}
+
+func (s *source) group(lane int) *group {
+	if s.failed == nil {
+		return nil
+	}
+	return s.failed.Groups[lane]
+}
+
+// slow returns what failed over days, to be looked at.
+func (s *source) slow() slow {
+	if s.failed == nil {
+		return slow{}
+	}
+	return s.failed.Slow
 }
 
 // group is what failed with gaps of less than an hour: scans, and the habits of a poller with dead targets.
@@ -150,7 +157,10 @@ type targetCount struct {
 }
 
 func (s *source) fired() bool {
-	for _, g := range s.Groups {
+	if s.failed == nil {
+		return false
+	}
+	for _, g := range s.failed.Groups {
 		if g != nil && (g.Scan != nil && g.Scan.Emitted > 0 || len(g.Told) > 0) {
 			return true
 		}
@@ -158,7 +168,7 @@ func (s *source) fired() bool {
 	return false
 }
 
-func (s *source) open() bool { return s.Groups != [lanes]*group{} }
+func (s *source) open() bool { return s.failed != nil && s.failed.Groups != [lanes]*group{} }
 
 // patience is how long a pause may be within the scan: many times its own pace, as far as one can be told.
 func (g *group) patience() int64 {
@@ -188,17 +198,17 @@ func (d *Detector) contact(ts *tenantState, s *source, e *ocsf.Event, c *contact
 	}
 	approval := d.approval(s, e, c)
 	a := laneOf(approval, c.proto)
-	if g := s.Groups[a]; g != nil && c.time-g.Last > episodeGap {
+	if g := s.group(a); g != nil && c.time-g.Last > episodeGap {
 		d.close(ts, s, a, emit)
 		pair, _ = s.Known.put(hash, c.time) // closing rebuilds the table
 		if pair != nil && *pair&flagStale != 0 {
 			return
 		}
 	}
-	g := s.Groups[a]
+	g := s.group(a)
 	if g == nil {
 		g = &group{Start: c.time, Last: c.time, Approval: approval}
-		s.Groups[a] = g
+		s.failures().Groups[a] = g
 		ts.active[sourceKey{c.src.As16(), s.Trust}] = s
 	}
 	pause := g.Scan != nil && c.time-g.Scan.Last > g.patience()
@@ -236,18 +246,20 @@ func (d *Detector) success(s *source, e *ocsf.Event, c *contact, pair *uint64, f
 		*pair |= flagOK
 	}
 	if freshPair {
-		s.Walks[a].Services.step(stepAnswered)
-		if g := s.Groups[a]; g != nil && (g.Scan == nil || c.time-g.Scan.Last <= g.patience()) {
+		s.Walks[a].step(overServices, stepAnswered)
+		if g := s.group(a); g != nil && (g.Scan == nil || c.time-g.Scan.Last <= g.patience()) {
 			g.Answered++
 		}
-		s.Slow.answered(c.time)
+		if s.failed != nil {
+			s.failed.Slow.answered(c.time)
+		}
 	}
 	host, freshHost := s.Known.put(c.hostHash(), c.time)
 	if host != nil {
 		*host = *host&^whenMask | flagOK | when(c.time)
 	}
 	if freshHost {
-		s.Walks[a].Hosts.step(stepAnswered)
+		s.Walks[a].step(overHosts, stepAnswered)
 	}
 }
 
@@ -271,13 +283,13 @@ func (d *Detector) failure(ts *tenantState, s *source, g *group, a int, e *ocsf.
 	}
 	var walkHosts, walkPairs bool
 	if !f.Outside && !f.Probed {
-		walkPairs = s.Walks[a].Services.step(stepFailed)
-		walkHosts = freshHost && s.Walks[a].Hosts.step(stepFailed)
+		walkPairs = s.Walks[a].step(overServices, stepFailed)
+		walkHosts = freshHost && s.Walks[a].step(overHosts, stepFailed)
 		if a&approved == 0 && neverMet {
-			s.Slow.failed(c.time)
+			s.failures().Slow.failed(c.time)
 		}
 	}
-	if g.Scan == nil && len(g.Early) < earlyMost && !s.Slow.due() {
+	if long := s.slow(); g.Scan == nil && len(g.Early) < earlyMost && !long.due() {
 		g.Early = append(g.Early, f)
 		return
 	}
@@ -382,7 +394,7 @@ func (d *Detector) retry(ts *tenantState, s *source, a int, c *contact, pair *ui
 	if s.fired() {
 		d.pending++
 	}
-	g := s.Groups[a]
+	g := s.group(a)
 	g.Last = c.time
 	ep := g.Scan
 	if ep != nil && !pause {
@@ -431,13 +443,15 @@ func (d *Detector) retract(s *source, c *contact) {
 		a |= approved
 	}
 	*pair = *pair&^flagsFailed | flagOK
-	s.Walks[a].Services.step(stepAnswered - stepFailed)
-	s.Slow.Fails = max(s.Slow.Fails-1, 0)
+	s.Walks[a].step(overServices, stepAnswered-stepFailed)
+	if s.failed != nil {
+		s.failed.Slow.Fails = max(s.failed.Slow.Fails-1, 0)
+	}
 	if host := s.Known.find(c.hostHash()); host != nil && *host&flagOK == 0 {
 		*host |= flagOK
-		s.Walks[a].Hosts.step(stepAnswered - stepFailed)
+		s.Walks[a].step(overHosts, stepAnswered-stepFailed)
 	}
-	g := s.Groups[a]
+	g := s.group(a)
 	if g == nil {
 		return
 	}
@@ -509,20 +523,20 @@ func (ep *episode) countTarget(a netip.Addr) {
 
 // endScan ends the scan at hand, after which the next may begin: what it found is said for the last time.
 func (d *Detector) endScan(ts *tenantState, s *source, a int, emit detect.Emit) {
-	g := s.Groups[a]
+	g := s.group(a)
 	ep := g.Scan
 	if ep.Dirty && ep.Emitted > 0 {
 		d.emit(ts, s, ep, a, emit)
 	}
 	if ep.Emitted > 0 {
-		s.Slow = slow{}
+		s.failed.Slow = slow{}
 		g.Scanned = g.Scanned || ep.Level >= levelBorderline && !ep.habit()
 		if ep.small() {
 			g.remember(ep)
 		}
 	}
 	g.Scan, g.Early, g.Answered = nil, nil, 0
-	s.Walks[a] = walks{}
+	s.Walks[a] = 0
 }
 
 // remember keeps a scan that was told, as its pairs may turn out a habit.
@@ -537,13 +551,13 @@ func (g *group) remember(ep *episode) {
 // close ends a group. What failed in a scan is forgotten, so that the same scan is seen again; what failed here and
 // there is remembered as failing.
 func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
-	g := s.Groups[a]
+	g := s.group(a)
 	if g.Scan != nil {
 		d.endScan(ts, s, a, emit)
 	}
 	scan := a&approved != 0 || g.Scanned
 	flag := failedFlag(a)
-	s.Known.rebuild(len(s.Known.Slots), func(w uint64) uint64 {
+	s.Known.rebuild(len(s.Known.slots), func(w uint64) uint64 {
 		if w&flag == 0 {
 			return w
 		}
@@ -556,41 +570,9 @@ func (d *Detector) close(ts *tenantState, s *source, a int, emit detect.Emit) {
 		}
 		return w
 	})
-	s.Groups[a] = nil
-	s.Walks[a] = walks{}
-}
-
-// slow adds up what failed over days: a sum that halves every two days.
-type slow struct {
-	Fails, OK float32
-	At, Start int64
-}
-
-const slowHalfLife = 48 * hour
-
-func (w *slow) decay(now int64) {
-	if now > w.At && w.At != 0 {
-		f := float32(math.Exp2(-float64(now-w.At) / float64(slowHalfLife)))
-		w.Fails *= f
-		w.OK *= f
+	s.failed.Groups[a] = nil
+	if *s.failed == (failings{}) {
+		s.failed = nil
 	}
-	w.At = now
-}
-
-// due reports whether more failed over days than chance and staleness explain.
-func (w *slow) due() bool { return w.Fails >= slowClear && w.Fails > w.OK }
-
-func (w *slow) answered(now int64) {
-	if w.Fails > 0 {
-		w.decay(now)
-		w.OK++
-	}
-}
-
-func (w *slow) failed(now int64) {
-	w.decay(now)
-	if w.Fails < 0.5 {
-		w.Start, w.OK = now, 0
-	}
-	w.Fails++
+	s.Walks[a] = 0
 }

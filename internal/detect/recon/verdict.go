@@ -78,8 +78,8 @@ func (ep *episode) measure(s *source) level {
 	case ratio >= ratioFew && (ep.WalkHosts && ep.Hosts >= walkMinHosts || ep.WalkPairs && ep.Inside >= walkMinPairs):
 		return levelFew
 	}
-	if s.Slow.due() {
-		ep.SlowStart = s.Slow.Start
+	if long := s.slow(); long.due() {
+		ep.SlowStart = long.Start
 		return levelBorderline
 	}
 	return levelNone
@@ -87,7 +87,7 @@ func (ep *episode) measure(s *source) level {
 
 // judge emits where the episode became surer, doubled, or turned out to be a habit.
 func (d *Detector) judge(ts *tenantState, s *source, a int, emit detect.Emit) {
-	g := s.Groups[a]
+	g := s.group(a)
 	ep := g.Scan
 	if ep == nil {
 		return
@@ -306,7 +306,7 @@ func (ep *episode) reason(s *source, src netip.Addr) string {
 	}
 	if ep.SlowStart != 0 {
 		fmt.Fprintf(&b, " Since %s about %.0f hosts failed that it never reached before (limit %d).",
-			time.Unix(0, ep.SlowStart).UTC().Format(time.RFC3339), s.Slow.Fails, slowClear)
+			time.Unix(0, ep.SlowStart).UTC().Format(time.RFC3339), s.slow().Fails, slowClear)
 	}
 	if ep.habit() {
 		fmt.Fprintf(&b, " %d of these pairs are retried at regular distance, as a stale poller does.", ep.Stale)
