@@ -63,18 +63,20 @@ func commodity(f *ocsf.Finding) bool {
 // gather joins findings into groups and keeps those that are campaigns. Groups that come through the same
 // partner at the same time are one campaign.
 func gather(in Evidence) []*group {
+	sessions := newIndex(in.Graph)
+	sessions.relays = relays(in, sessions)
 	var list []*ocsf.Finding
 	for _, f := range in.Findings {
-		if seeds(f) && !underApproval(in.Model, f) {
+		if (seeds(f) || sessions.relays[f.ID] != nil) && !underApproval(in.Model, f) {
 			list = append(list, f)
 		}
 	}
-	sessions := newIndex(in.Graph)
 	names := aliases(sessions)
 	s := newSets(len(list))
 	joinByInfrastructure(s, list)
 	joinByAccount(s, list, in.Model, names)
 	joinByPartner(s, list, in.Model)
+	joinByRelay(s, list, sessions.relays)
 	var out, rest []*group
 	for _, members := range s.groups() {
 		g := newGroup(in, sessions, list, members, names)
@@ -186,8 +188,8 @@ func (g *group) choosePartner() {
 	hit := map[tenant.ID]bool{}
 	for _, f := range g.findings {
 		hit[f.Tenant] = true
-		if f.Partner != "" {
-			vote(f.Partner, f.Tenant)
+		if p := g.through(f); p != "" {
+			vote(p, f.Tenant)
 			continue
 		}
 		for i := range g.in.Model.Partners {
@@ -251,8 +253,8 @@ func (g *group) joinList() []Join {
 		}
 	}
 	for _, f := range g.findings {
-		if g.ways(f.Partner) {
-			add("partner-path\x00"+string(f.Partner), f.Tenant)
+		if p := g.through(f); g.ways(p) {
+			add("partner-path\x00"+string(p), f.Tenant)
 		}
 	}
 	out := []Join{}

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -223,16 +224,20 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 		}
 		if o.Trust == "" {
 			o.Trust = f.Trust
+			if r := g.index.relays[f.ID]; r != nil && o.Trust == "" {
+				o.Trust = r.session.Trust
+			}
 		}
 		if f.Detector == "recon" && t.ID == g.home {
 			o.Outcome, o.Reason = Succeeded, "the intruder works from its system "+source(f)
-		} else if f.Outcome == ocsf.OutcomeSucceeded && f.Severity >= ocsf.SeverityMedium {
+		} else if f.Outcome == ocsf.OutcomeSucceeded && (f.Severity >= ocsf.SeverityMedium || g.index.relays[f.ID] != nil) {
 			o.Outcome, o.Reason = Succeeded, f.Title
 		} else if o.Outcome == Clear {
 			o.Outcome, o.Reason = Attempted, f.Title
 		}
 	}
 	means := resetSessions(findings)
+	maps.Copy(means, g.cameToRelay())
 	for _, s := range sessions {
 		if s.Out || means[s.ID] {
 			continue

@@ -29,6 +29,9 @@ func (g *group) taint() {
 			}
 		}
 	}
+	for _, r := range g.relaysOf() {
+		g.mark(r.session, r.why())
+	}
 	g.followPhish()
 	g.learnAccounts()
 	g.byInfra()

@@ -50,19 +50,20 @@ type flow struct {
 // flows collects what Trace walks over, of every tenant, whether a partner is involved or not: the hop before the
 // one that crosses a trust is an ordinary session in somebody's own house.
 type flows struct {
-	list    []flow
-	logons  map[logonID]int      // the logon record that a repeated logon extends
-	seen    map[tenantAddr]int64 // when an address was last seen, seconds since 1970
-	names   map[tenantHost]name
-	hosts   map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
-	heard   map[tenant.ID]*heard
-	words   map[string]string
-	clocks  *clocks
-	told    []*Told // what others answered; no part of a snapshot
-	left    int64
-	most    int         // MaxFlows and MaxPlaces, but for tests
-	index   *traceIndex // built by the first Trace; nil where that would be another now
-	touched []int       // records that last longer than the index knows
+	list     []flow
+	logons   map[logonID]int      // the logon record that a repeated logon extends
+	seen     map[tenantAddr]int64 // when an address was last seen, seconds since 1970
+	names    map[tenantHost]name
+	hosts    map[tenantHost]int64 // hosts that report as a tenant's own, and when they last did
+	machines map[tenantAddr]machine
+	heard    map[tenant.ID]*heard
+	words    map[string]string
+	clocks   *clocks
+	told     []*Told // what others answered; no part of a snapshot
+	left     int64
+	most     int         // MaxFlows and MaxPlaces, but for tests
+	index    *traceIndex // built by the first Trace; nil where that would be another now
+	touched  []int       // records that last longer than the index knows
 
 	lately []tenantSeen // entries of seen, by a hash of the address; nil before the first
 	at     house        // of the event before
@@ -119,7 +120,7 @@ type heard struct {
 
 func newFlows() *flows {
 	return &flows{logons: map[logonID]int{}, seen: map[tenantAddr]int64{}, names: map[tenantHost]name{},
-		hosts: map[tenantHost]int64{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}, clocks: newClocks(), most: MaxFlows}
+		hosts: map[tenantHost]int64{}, machines: map[tenantAddr]machine{}, heard: map[tenant.ID]*heard{}, words: map[string]string{}, clocks: newClocks(), most: MaxFlows}
 }
 
 // FlowsLeft returns how many records of remote work had to go because MaxFlows was reached.
@@ -157,6 +158,7 @@ func (fs *flows) add(e *ocsf.Event) {
 				start: e.Time, end: e.Time.Add(e.Flow.Duration), packets: e.Flow.OrigPkts + e.Flow.RespPkts, kind: kind}, e)
 		}
 	case e.Class == ocsf.ClassAuthentication && e.Layer == tenant.LayerEndpoint:
+		fs.machine(id, e)
 		fs.logon(id, e)
 	case e.Layer == tenant.LayerEndpoint && e.Class == ocsf.ClassNetworkActivity && e.Device != "" && Short(e.Src.Host) == Short(e.Device):
 		fs.name(id, e.Device, e.Src.IP, e.Time)

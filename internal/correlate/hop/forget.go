@@ -54,6 +54,7 @@ func (fs *flows) forget(before time.Time) {
 	maps.DeleteFunc(fs.seen, func(_ tenantAddr, last int64) bool { return last < at })
 	fs.at = house{}
 	maps.DeleteFunc(fs.hosts, func(_ tenantHost, last int64) bool { return last < at })
+	maps.DeleteFunc(fs.machines, func(_ tenantAddr, m machine) bool { return m.last < at })
 	maps.DeleteFunc(fs.names, func(_ tenantHost, n name) bool { return n.last < at })
 	maps.DeleteFunc(fs.heard, func(_ tenant.ID, h *heard) bool { return h.to.Before(before) })
 	fs.clocks.forget(before)
@@ -122,6 +123,10 @@ func (fs *flows) rewrite(sessions map[string]*Session) {
 	}
 	for k := range fs.names {
 		use(k.host)
+	}
+	for k, m := range fs.machines {
+		use(string(k.tenant))
+		use(m.host)
 	}
 	for id := range fs.heard {
 		use(string(id))

@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the first byte of a snapshot; another layout is another number.
-const layout = 2
+const layout = 3
 
 // errState is returned for a snapshot that is not whole.
 var errState = errors.New("the state of the hop graph is truncated or damaged")
@@ -145,6 +145,7 @@ func (fs *flows) code(c *coder) {
 	table(c, fs.seen, func(k *tenantAddr) { str(c, &k.tenant); c.addr(&k.addr) }, c.num)
 	table(c, fs.names, c.host, func(n *name) { c.addr(&n.addr); c.num(&n.last) })
 	table(c, fs.hosts, c.host, c.num)
+	table(c, fs.machines, func(k *tenantAddr) { str(c, &k.tenant); c.addr(&k.addr) }, func(m *machine) { c.str(&m.host); c.num(&m.last) })
 	table(c, fs.heard, func(id *tenant.ID) { str(c, id) }, func(h **heard) {
 		if !c.write {
 			*h = new(heard)
