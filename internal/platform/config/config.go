@@ -32,6 +32,7 @@ type File struct {
 	Model   *tenant.Model // Version is a short hash of the content, not of its spelling
 	Sensors []Sensor      // in declared order
 	Serve   *Serve        // nil where the file has no serve section: see DefaultServe
+	Mail    *MailGate     // nil where the file has no mail section: no mail is judged on its way
 
 	warnings []Problem
 }
