@@ -11,7 +11,7 @@ const mailTenants = "tenants:\n  - {id: acme, role: client, domains: [acme.examp
 
 func parseMail(t *testing.T, section string) (*MailGate, *File, error) {
 	t.Helper()
-	f, err := Parse("b.yaml", []byte(mailTenants+section+"sensors: [{match: {path: x}, tenant: acme}]\n"))
+	f, err := Parse("b.yaml", []byte(mailTenants+section+"sensors: [{match: {path: x}, tenant: acme}, {match: {path: y}, tenant: borg}]\n"))
 	if err != nil {
 		return nil, nil, err
 	}
