@@ -14,6 +14,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/mailverdict"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
@@ -47,7 +48,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
-	list := []decode.Stream{pcap.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream()}
+	list := []decode.Stream{pcap.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream(), mailverdict.Stream()}
 	list = append(list, carried...)
 	return append(list, mail.Stream())
 }
