@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
@@ -35,6 +37,7 @@ type inquiries struct {
 	turn   chan struct{} // taken by the one who is answered; guards all below
 	within time.Duration
 	now    func() time.Duration
+	taken  atomic.Pointer[[]*takenAnswer] // of other organisations, oldest first; it only grows
 
 	made   time.Duration // when the newest copy was made, on the pipeline's clock
 	took   time.Duration // how long it held the pipeline
@@ -45,7 +48,9 @@ type inquiries struct {
 }
 
 func newInquiries(l *live) *inquiries {
-	return &inquiries{live: l, places: make(chan struct{}, maxAsking), turn: make(chan struct{}, 1), within: askWithin, now: l.now}
+	q := &inquiries{live: l, places: make(chan struct{}, maxAsking), turn: make(chan struct{}, 1), within: askWithin, now: l.now}
+	q.taken.Store(&[]*takenAnswer{})
+	return q
 }
 
 // heldGraph is a copy of a core's graph. Who has the turn owns it, and lends it to the pipeline's goroutine for as
@@ -56,6 +61,7 @@ type heldGraph struct {
 	taken   int64     // events that the graph rests on; it grows with each
 	at      time.Time // when the pipeline was last seen to have nothing newer
 	settled bool
+	learned int // of what others answered, how many the graph knows
 	views   map[string]*graphView
 }
 
@@ -95,6 +101,7 @@ func (q *inquiries) ask(ctx context.Context, scope tenant.Scope, answer func(*gr
 	}
 	q.linger()
 	began := q.now()
+	h.learn(*q.taken.Load())
 	err = answer(h.view(scope), h)
 	q.walked = max(q.walked, q.now()-began)
 	if err != nil {
@@ -133,6 +140,20 @@ func (q *inquiries) copy(ctx context.Context) (*heldGraph, error) {
 		return nil, busy("the graph was copied a moment ago, and has been put in order since; try again", wait)
 	}
 	return h, nil
+}
+
+// learn takes what other organisations answered into the graph, each answer for the tenant that had asked.
+func (h *heldGraph) learn(list []*takenAnswer) {
+	if h.learned >= len(list) {
+		return
+	}
+	for _, a := range list[h.learned:] {
+		if a.holds(h.model, h.at) == nil {
+			a.learn(h.graph)
+		}
+	}
+	h.learned = len(list)
+	clear(h.views)
 }
 
 // linger gives the memory of the copy back once nobody asks any more.
@@ -182,35 +203,66 @@ type LiveBlast struct {
 func (q *inquiries) Trace(ctx context.Context, scope tenant.Scope, r *campaign.Result, ask api.TraceQuery) (any, error) {
 	var out *LiveTraces
 	err := q.ask(ctx, scope, func(v *graphView, h *heldGraph) error {
-		c := &Case{Model: v.model, Result: r, graph: v.graph}
-		o := TraceOptions{Subject: ask.Subject, Tenant: ask.Tenant, At: ask.At, User: ask.User, Most: cmp.Or(ask.Paths, 3)}
-		points, finding, err := c.points(o)
-		if err != nil {
-			return asked(err)
-		}
-		if finding == nil {
-			if err := v.holds(points[0]); err != nil {
-				return err
-			}
-		}
-		out = &LiveTraces{AsOf: h.at, Settled: h.settled, Traces: []Traced{}}
-		for _, p := range points {
-			if ctx.Err() != nil {
-				break // ask says so
-			}
-			t := c.trace(p, o.Most)
-			if finding != nil {
-				t.Finding = finding.ID
-			}
-			v.traced(&t)
-			out.Traces = append(out.Traces, t)
-		}
-		return nil
+		list, err := q.traces(ctx, v, r, ask)
+		out = &LiveTraces{AsOf: h.at, Settled: h.settled, Traces: list}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// traces walks a view of the graph back from what is asked for.
+func (q *inquiries) traces(ctx context.Context, v *graphView, r *campaign.Result, ask api.TraceQuery) ([]Traced, error) {
+	c := &Case{Model: v.model, Result: r, graph: v.graph}
+	o := TraceOptions{Subject: ask.Subject, Tenant: ask.Tenant, At: ask.At, User: ask.User, Most: cmp.Or(ask.Paths, 3)}
+	points, finding, err := c.points(o)
+	if err != nil {
+		return nil, asked(err)
+	}
+	if finding == nil {
+		if err := v.holds(points[0]); err != nil {
+			return nil, err
+		}
+	}
+	out := []Traced{}
+	for _, p := range points {
+		if ctx.Err() != nil {
+			break // ask says so
+		}
+		var told []*takenAnswer
+		c.closed = map[string]string{}
+		for _, a := range *q.taken.Load() {
+			if tenant.ID(a.r.Asker) == p.Tenant && a.holds(v.model, time.Now()) == nil {
+				told = append(told, a)
+				a.close(c.closed)
+			}
+		}
+		t := c.trace(p, o.Most)
+		if finding != nil {
+			t.Finding = finding.ID
+		}
+		for _, a := range told {
+			if a.addr.IsValid() && t.names(a.addr.String()) {
+				t.Answers = append(t.Answers, a.text())
+			}
+		}
+		v.traced(&t)
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// names reports whether a place of that name lies on one of the ways.
+func (t *Traced) names(name string) bool {
+	for i := range t.Paths {
+		p := &t.Paths[i]
+		if p.Origin.Name == name || slices.ContainsFunc(p.Hops, func(h TracedHop) bool { return h.From.Name == name || h.To.Name == name }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Blast implements api.Investigator.
@@ -313,6 +365,7 @@ func (v *graphView) traced(t *Traced) {
 		}
 	}
 	v.all(t.Clocks)
+	v.all(t.Answers)
 }
 
 // blasted takes others' names out of an answer.

@@ -64,6 +64,7 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 	m.write("lag_seconds", "gauge", "how far the pipeline is behind what was accepted", w.live.lag(last).Seconds())
 	m.write("answer_seconds", "gauge", "time that the last answer took to draw", float64(s.drawMicros.Load())/1e6)
 	m.write("checkpoint_seconds", "gauge", "time that the last checkpoint held the pipeline up", float64(s.snapMicros.Load())/1e6)
+	m.write("trace_copy_seconds", "gauge", "time that the last copy of the hop graph, made for a trace or blast, held the pipeline up", float64(s.copyMicros.Load())/1e6)
 	m.write("goroutines", "gauge", "goroutines", runtime.NumGoroutine())
 	w.damage.mu.Lock()
 	m.write("damages_total", "counter", "damages found and mended since the start", w.damage.count)

@@ -49,7 +49,9 @@ func (s *httpServer) shutdown(ctx context.Context) error {
 func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 	in := httpin.New(httpin.Options{Submit: w.gate, Authenticate: w.sender, Log: w.log, MaxBody: w.settings.Limits.RequestBytes})
 	access := w.authenticator()
-	handler := api.New(api.Options{Live: w, Authz: access, Deadletters: &letters{w.store, w.gate, w}, Levels: levels{w.teller}, Investigator: newInquiries(w.live),
+	asked := newInquiries(w.live)
+	handler := api.New(api.Options{Live: w, Authz: access, Deadletters: &letters{w.store, w.gate, w}, Levels: levels{w.teller},
+		Investigator: asked, Exchanger: newExchange(asked, w.opt.Data, w.store.Audit, w.log),
 		Pages: console.New(console.Options{Draw: w.drawPage, Policy: report.LivePolicy}), Version: w.opt.Version, Log: w.log})
 	mux := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {

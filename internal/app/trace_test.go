@@ -30,7 +30,7 @@ func TestIsolationAnAnswerDoesNotNameAThirdOrganisation(t *testing.T) {
 	}
 	c := &Case{Model: m, graph: g, closed: map[string]string{}}
 	ask := func(address string) tracing.Answer {
-		return c.nextHop(&tracing.Request{Address: address, Target: "10.20.1.5", Port: 22, At: at.Add(time.Minute), From: at.Add(-time.Hour), To: at.Add(time.Hour)}, tracing.Terms{Trust: "nw-acme", Tenant: "northwind"})
+		return c.nextHop(&tracing.Request{Address: address, Target: "10.20.1.5", Port: 22, At: at.Add(time.Minute), From: at.Add(-time.Hour), To: at.Add(time.Hour)}, tracing.Terms{Trust: "nw-acme", Tenant: "northwind"}, between(c.Model, "nw-acme"))
 	}
 	a := ask("10.5.0.51")
 	text, err := json.Marshal(a)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
@@ -91,7 +92,9 @@ or from an address or host at a time, session by session: several ways, the like
 tells for and against each. Where the trace ends at an organisation whose telemetry is not held, it says
 whom to ask for what; --request writes that as a signed document for the other side's
 ` + "`breakwater trace answer`" + `, and --answer takes what comes back, so that the trace goes on.
-With --server and no path, a running server is asked; it shows the likeliest way of each incident by itself.`,
+With --server and no path, a running server is asked; it shows the likeliest way of each incident by itself.
+It signs --request with its own key, unless --config and --data or --key name yours, and keeps what --answer hands
+it, so that all traces go on from there.`,
 		Example: `  breakwater trace 10.20.1.5 --at 2026-03-02T15:04:05Z ./logs
   breakwater trace 4f1c09aa7be2d35f60718293 --config breakwater.yaml -o json ./logs
   breakwater trace 203.0.113.9 --at 2026-03-02T15:04:05Z --tenant acme --data ./data --request ask.json ./logs
@@ -115,10 +118,7 @@ With --server and no path, a running server is asked; it shows the likeliest way
 			}
 			o.Subject = args[0]
 			if r.asks(args[1:]) {
-				if len(answers) > 0 {
-					return usage("--answer: a server's graph takes no answers; trace over the files")
-				}
-				return traceServer(cmd, c, &r, &t, &x, o, format, request, tlp)
+				return traceServer(cmd, c, &r, &t, &x, o, format, request, tlp, answers)
 			}
 			var ex *app.Exchange
 			if request != "" || len(answers) > 0 {
@@ -142,7 +142,7 @@ With --server and no path, a running server is asked; it shows the likeliest way
 			}
 			var told []string
 			if len(docs) > 0 {
-				if told, err = k.Accept(ex, docs); err != nil {
+				if told, err = k.Accept(cmd.Context(), ex, docs); err != nil {
 					return err
 				}
 			}
@@ -159,7 +159,7 @@ With --server and no path, a running server is asked; it shows the likeliest way
 			if request == "" {
 				return nil
 			}
-			return writeRequest(c, k, ex, list, request, tlp)
+			return writeRequest(cmd.Context(), c, k, ex, list, request, tlp)
 		},
 	}
 	t.flags(cmd)
@@ -173,7 +173,7 @@ With --server and no path, a running server is asked; it shows the likeliest way
 	cmd.Flags().StringVar(&request, "request", "", "write the signed request to this file, where the likeliest way ends at somebody else")
 	cmd.Flags().StringVar(&tlp, "tlp", "TLP:AMBER", "how far the request may be passed on, by TLP 2.0")
 	cmd.Flags().StringArrayVar(&answers, "answer", nil, "the answer to a request of ours (may be repeated)")
-	cmd.AddCommand(newTraceAnswer(c), newTraceVerify(c), noun("key", "The key that signs trace requests and answers", newTraceKeyShow(c), newTraceKeyCreate(c)))
+	cmd.AddCommand(newTraceAnswer(c), newTraceVerify(c), newTraceRequest(c), noun("key", "The key that signs trace requests and answers", newTraceKeyShow(c), newTraceKeyCreate(c)))
 	return cmd
 }
 
@@ -222,26 +222,35 @@ func writeDocument(name string, data []byte) error {
 	return nil
 }
 
-func writeRequest(c *console, k *app.Case, x *app.Exchange, list []app.Traced, name, tlp string) error {
+func checkTLP(tlp string) error {
 	switch tlp {
 	case "TLP:RED", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:GREEN", "TLP:CLEAR":
-	default:
-		return usage("--tlp %s: use TLP:RED, TLP:AMBER, TLP:AMBER+STRICT, TLP:GREEN or TLP:CLEAR", tlp)
-	}
-	for i := range list {
-		if list[i].Paths[0].Ask == nil && i < len(list)-1 {
-			continue
-		}
-		doc, err := k.Request(x, &list[i], tlp)
-		if err != nil {
-			return err
-		}
-		if err := writeDocument(name, doc); err != nil {
-			return err
-		}
-		fmt.Fprintf(c.err, "Wrote %s for %s. Send it to them; they answer with `breakwater trace answer %s PATH…`.\n", name, list[i].Paths[0].Ask.Organisation, filepath.Base(name))
 		return nil
 	}
+	return usage("--tlp %s: use TLP:RED, TLP:AMBER, TLP:AMBER+STRICT, TLP:GREEN or TLP:CLEAR", tlp)
+}
+
+func writeRequest(ctx context.Context, c *console, k *app.Case, x *app.Exchange, list []app.Traced, name, tlp string) error {
+	if err := checkTLP(tlp); err != nil {
+		return err
+	}
+	t := app.AskOf(list)
+	if t == nil {
+		return nil
+	}
+	doc, err := k.Request(ctx, x, t, tlp)
+	if err != nil {
+		return err
+	}
+	return savedRequest(c, name, t.Paths[0].Ask.Organisation, doc)
+}
+
+// savedRequest writes a signed request, and says what to do with it.
+func savedRequest(c *console, name, organisation string, doc []byte) error {
+	if err := writeDocument(name, doc); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.err, "Wrote %s for %s. Send it to them; they answer with `breakwater trace answer %s PATH…`, or their server does.\n", name, clean(organisation), filepath.Base(name))
 	return nil
 }
 

@@ -18,35 +18,44 @@ import (
 func newTraceAnswer(c *console) *cobra.Command {
 	var t telemetryFlags
 	var x exchangeFlags
+	var r remote
 	var yes app.Approval
 	var out string
 	cmd := &cobra.Command{
-		Use:   "answer REQUEST.json PATH…",
+		Use:   "answer REQUEST.json [PATH…]",
 		Short: "Answer another organisation's trace request from our own telemetry",
 		Long: `Answer checks a request (signed by the peer of a trust, meant for us, valid, not answered before, about one
 address or account of that trust within a day) and answers it with the next hop alone: from where,
 how, when, how sure, and under which account where the trust allows it. Unless the trust says
 answer: auto, a person agrees to each answer with --approve and --reason. What is answered or refused
-stands in trace/audit.jsonl of the data folder. A refusal names its code and ends with exit code 1.`,
+stands in trace/audit.jsonl of the data folder. A refusal names its code and ends with exit code 1.
+With --server and no path, a running server answers from what it holds, with its own key; without --reason
+a request waits there for ` + "`breakwater trace request approve`" + ` unless the trust says answer: auto.`,
 		Example: `  breakwater trace verify --config breakwater.yaml ask.json
-  breakwater trace answer --config breakwater.yaml --data ./data --approve "Jo Doe" --reason "incident 17" -o answer.json ask.json ./logs`,
+  breakwater trace answer --config breakwater.yaml --data ./data --approve "Jo Doe" --reason "incident 17" -o answer.json ask.json ./logs
+  breakwater trace answer --server https://breakwater.example:8443 --token-file ./token --reason "incident 17" -o answer.json ask.json`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return usage("trace answer needs a request, and at least one file or folder")
+			if len(args) == 0 {
+				return usage("trace answer needs a request, and files or folders, or --server")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			server := r.asks(args[1:])
 			switch {
-			case x.data == "":
+			case x.data == "" && !server:
 				return usage("--data is needed: the folder that remembers what was answered")
 			case out == "":
 				return usage("-o is needed: the file for the answer")
+			case server && yes.By != "" && yes.Reason == "":
+				return usage("--approve needs --reason")
+			case server:
+				return answerServer(cmd, c, &r, yes, args[0], out)
 			case (yes.By == "") != (yes.Reason == ""):
 				return usage("--approve and --reason belong together")
 			}
-			if _, err := os.Lstat(out); err == nil {
-				return fmt.Errorf("%s exists already; name another file", out)
+			if err := free(out); err != nil {
+				return err
 			}
 			e, err := x.open()
 			if err != nil {
@@ -80,6 +89,7 @@ stands in trace/audit.jsonl of the data folder. A refusal names its code and end
 	}
 	t.flags(cmd)
 	x.flags(cmd)
+	r.flags(cmd)
 	cmd.Flags().StringVarP(&out, "out", "o", "", "the file for the answer")
 	cmd.Flags().StringVar(&yes.By, "approve", "", "who agrees to this answer")
 	cmd.Flags().StringVar(&yes.Reason, "reason", "", "and why")

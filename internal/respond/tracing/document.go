@@ -26,6 +26,7 @@ import (
 // Bounds of a document.
 const (
 	MaxDocument = 64 << 10           // bytes
+	MaxRequest  = 16 << 10           // bytes of a request: its answer holds it, in base64 twice
 	MaxSpan     = 24 * time.Hour     // that a request may ask about
 	MaxLife     = 7 * 24 * time.Hour // from issue to expiry of a request
 	Life        = 72 * time.Hour     // of the requests that we write
@@ -163,6 +164,9 @@ func Read(data []byte) (*Signed, error) {
 	}
 	if len(e.Key) != ed25519.PublicKeySize || len(e.Signature) != ed25519.SignatureSize {
 		return nil, refuse(CodeBadDocument, "its key or signature is not whole")
+	}
+	if e.Breakwater == KindRequest && len(data) > MaxRequest {
+		return nil, refuse(CodeBadDocument, "it is a request of more than %d bytes", MaxRequest)
 	}
 	if e.Breakwater != KindRequest && e.Breakwater != KindAnswer {
 		return nil, refuse(CodeBadDocument, "%q is no kind of trace document that this version knows", short(e.Breakwater))

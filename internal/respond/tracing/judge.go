@@ -26,6 +26,7 @@ const (
 	CodeOutOfScope    Code = "out-of-scope"
 	CodeRateLimited   Code = "rate-limited"
 	CodeNeedsApproval Code = "needs-approval"
+	CodeDeclined      Code = "declined"
 )
 
 // Refusal is why a document gets no answer.
@@ -60,13 +61,17 @@ type Terms struct {
 
 // Judge holds a request against the declared trusts: signed by a pinned peer, meant for us (by our own key's
 // fingerprint), valid now, and about an address that belongs to a trust with that peer. An account is taken for a tenant
-// of such a trust. Replays and rates are the ledger's.
-func Judge(m *tenant.Model, own string, s *Signed, now time.Time) (Terms, error) {
+// of such a trust. Replays and rates are the ledger's. Who answers acts for the tenants that sees reports (nil: all): a
+// trust of others is none, and their addresses belong to nobody.
+func Judge(m *tenant.Model, sees func(tenant.ID) bool, own string, s *Signed, now time.Time) (Terms, error) {
 	if s.Request == nil {
 		return Terms{}, refuse(CodeBadDocument, "it is an answer and no request")
 	}
+	if sees == nil {
+		sees = func(tenant.ID) bool { return true }
+	}
 	r := s.Request
-	trusts := pinned(m, s.Signer, now)
+	trusts := pinned(m, sees, s.Signer, now)
 	switch {
 	case len(trusts) == 0:
 		return Terms{}, refuse(CodeUnknownPeer, "no trust that holds pins the key %s, which signed for %q", s.Signer, r.Asker)
@@ -79,18 +84,22 @@ func Judge(m *tenant.Model, own string, s *Signed, now time.Time) (Terms, error)
 	}
 	a, _ := netip.ParseAddr(r.Address) // form has seen to it that it is one, or empty
 	for _, t := range trusts {
-		if id, ok := side(m, t, a); ok {
+		if id, ok := side(m, sees, t, a); ok {
 			return Terms{Trust: t.ID, Tenant: id, Auto: t.Trace.Auto, Account: t.Trace.Account}, nil
 		}
 	}
 	return Terms{}, refuse(CodeOutOfScope, "%s is no address of a trust with that peer", r.Address)
 }
 
-// pinned returns the trusts that pin a key and hold, in declared order.
-func pinned(m *tenant.Model, fingerprint string, now time.Time) []*tenant.Trust {
+// pinned returns the trusts that pin a key and hold, and of which a side is seen, in declared order.
+func pinned(m *tenant.Model, sees func(tenant.ID) bool, fingerprint string, now time.Time) []*tenant.Trust {
 	var out []*tenant.Trust
 	for i := range m.Trusts {
-		if t := &m.Trusts[i]; t.Trace.Peer == fingerprint && fingerprint != "" && t.ValidAt(now) {
+		t := &m.Trusts[i]
+		if t.Trace.Peer != fingerprint || fingerprint == "" || !t.ValidAt(now) {
+			continue
+		}
+		if p := m.Partner(t.Partner); sees(t.Tenant) || p != nil && p.Tenant != "" && sees(p.Tenant) {
 			out = append(out, t)
 		}
 	}
@@ -98,18 +107,19 @@ func pinned(m *tenant.Model, fingerprint string, now time.Time) []*tenant.Trust 
 }
 
 // side returns the tenant of a trust whose the address is: the partner's own where the trust or the partner declares
-// it, else the one that the trust leads into. No address is the partner's side, if its telemetry is held.
-func side(m *tenant.Model, t *tenant.Trust, a netip.Addr) (tenant.ID, bool) {
+// it, else the one that the trust leads into. No address is the partner's side, if its telemetry is held. A side that is
+// not seen is none.
+func side(m *tenant.Model, sees func(tenant.ID) bool, t *tenant.Trust, a netip.Addr) (tenant.ID, bool) {
 	in := func(list []netip.Prefix) bool {
 		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
 	}
-	if p := m.Partner(t.Partner); p != nil && p.Tenant != "" {
+	if p := m.Partner(t.Partner); p != nil && p.Tenant != "" && sees(p.Tenant) {
 		home := m.Tenant(p.Tenant)
 		if !a.IsValid() || in(t.Networks) || home != nil && in(home.Networks) {
 			return p.Tenant, true
 		}
 	}
-	if into := m.Tenant(t.Tenant); into != nil && (!a.IsValid() || in(into.Networks)) {
+	if into := m.Tenant(t.Tenant); into != nil && sees(t.Tenant) && (!a.IsValid() || in(into.Networks)) {
 		return t.Tenant, true
 	}
 	return "", false

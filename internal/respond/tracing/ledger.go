@@ -3,6 +3,7 @@ package tracing
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,7 +42,7 @@ type answered struct {
 type Entry struct {
 	Seq     int64     `json:"seq"`
 	Time    time.Time `json:"time"`
-	What    string    `json:"what"` // asked, answered, refused, accepted
+	What    string    `json:"what"` // asked, waiting, answered, refused, accepted
 	Code    Code      `json:"code,omitempty"`
 	Peer    string    `json:"peer,omitempty"`
 	Request string    `json:"request,omitempty"` // hash of the request's payload
@@ -52,7 +53,8 @@ type Entry struct {
 	Hash    string    `json:"hash,omitempty"`
 }
 
-// Ledger remembers what was answered, and keeps the audit file. One process at a time holds it.
+// Ledger remembers what was answered and what waits, and keeps the audit file. It is held by one at a time, for as short
+// as it can be: nobody holds it while telemetry is looked at.
 type Ledger struct {
 	dir      string
 	lock     io.Closer
@@ -60,12 +62,13 @@ type Ledger struct {
 	last     Entry
 }
 
-// OpenLedger opens the ledger in a folder, which is made where it is missing; it waits for another process to let go.
-func OpenLedger(dir string) (*Ledger, error) {
+// OpenLedger opens the ledger in a folder, which is made where it is missing; it waits for whoever holds it to let go,
+// until the context ends.
+func OpenLedger(ctx context.Context, dir string) (*Ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of trace requests: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(dir, "ledger.lock"))
+	lock, err := lockFile(ctx, filepath.Join(dir, "ledger.lock"))
 	if err != nil {
 		return nil, fmt.Errorf("locking the folder of trace requests: %w", err)
 	}

@@ -9,19 +9,22 @@ import (
 	"syscall"
 )
 
-// lockFile holds a file alone, and waits until it may. The kernel lets go of it with the process.
-func lockFile(name string) (io.Closer, error) {
+// tryLock holds a file alone, or says errHeld where somebody else does. The kernel lets go of it with the process.
+func tryLock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	if err != nil {
 		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errHeld
+		}
 		return nil, err
 	}
 	return heldLock{f}, nil

@@ -55,7 +55,7 @@ func judge(doc []byte) (Terms, error) {
 	if err != nil {
 		return Terms{}, err
 	}
-	return Judge(model(), mark(2), s, now)
+	return Judge(model(), nil, mark(2), s, now)
 }
 
 func TestARequestIsJudged(t *testing.T) {
@@ -153,7 +153,7 @@ func TestAReplayIsRefusedByALaterProcessToo(t *testing.T) {
 	}
 	with := func(do func(*Ledger)) {
 		t.Helper()
-		l, err := OpenLedger(dir)
+		l, err := OpenLedger(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,13 +176,13 @@ func TestAReplayIsRefusedByALaterProcessToo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, answeredName), []byte(`[{"peer":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenLedger(dir); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := OpenLedger(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a ledger that can't be read is taken for an empty one: %v", err)
 	}
 }
 
 func TestAPeerGetsSoManyAnswersAnHour(t *testing.T) {
-	l, err := OpenLedger(t.TempDir())
+	l, err := OpenLedger(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestAPeerGetsSoManyAnswersAnHour(t *testing.T) {
 func TestTheAuditFileIsAChain(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 3 { // each by a process of its own
-		l, err := OpenLedger(dir)
+		l, err := OpenLedger(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +352,7 @@ func FuzzRead(f *testing.F) {
 		if s.Request != nil && s.Request.To.Sub(s.Request.From) > MaxSpan {
 			t.Fatal("a request that is too broad was read")
 		}
-		_, _ = Judge(model(), mark(2), s, now)
+		_, _ = Judge(model(), nil, mark(2), s, now)
 		_, _ = Accept(mark(1), s)
 	})
 }
@@ -380,7 +380,7 @@ func FuzzForm(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if terms, err := Judge(model(), mark(2), s, now); err == nil && terms.Tenant != "northwind" && terms.Tenant != "acme" {
+		if terms, err := Judge(model(), nil, mark(2), s, now); err == nil && terms.Tenant != "northwind" && terms.Tenant != "acme" {
 			t.Fatalf("the peer of one trust is answered for %s", terms.Tenant)
 		}
 	})

@@ -30,6 +30,7 @@ type Options struct {
 	Deadletters  Deadletters
 	Levels       Levels
 	Investigator Investigator
+	Exchanger    Exchanger
 	Pages        Pages // nil: no pages, JSON alone
 	Version      string
 	Log          *slog.Logger  // nil: slog.Default()

@@ -249,6 +249,7 @@ type fixture struct {
 	*pipeline
 	people *people
 	walker *walker
+	desk   *desk
 	h      *Handler
 	srv    *httptest.Server
 }
@@ -256,8 +257,8 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	p := newPipeline()
-	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}}
-	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
+	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}, desk: &desk{p: p}}
+	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Exchanger: f.desk, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
 	f.srv = httptest.NewServer(f.h)
 	t.Cleanup(func() { f.h.Close(); f.srv.Close() })
 	return f

@@ -10,6 +10,12 @@ import (
 var bodies = map[string]string{
 	"POST /replays":        `{"ids":["%ID%"]}`,
 	"PUT /levels/{tenant}": `{"level":"elevated","reason":"a test","until":"2099-01-01T00:00:00Z"}`,
+
+	"POST /trace/asks":                  `{"subject":"%ID%"}`,
+	"POST /trace/answers":               `{"document":{"id":"%ID%"}}`,
+	"POST /trace/requests":              `{"document":{"id":"%ID%"}}`,
+	"POST /trace/requests/{id}/approve": `{"reason":"a test"}`,
+	"POST /trace/requests/{id}/decline": `{"reason":"a test"}`,
 }
 
 // queries are what a route needs in its query, likewise.
@@ -30,6 +36,13 @@ var ids = map[string][3]string{
 	"POST /replays":           {"d-ash", "d-birchwood", "d-none"},
 	"PUT /levels/{tenant}":    {"ash", "birchwood", "nobody"},
 	"DELETE /levels/{tenant}": {"ash", "birchwood", "nobody"},
+
+	"POST /trace/asks":                  {"f-ash-1", "f-birchwood-1", "f-none"},
+	"POST /trace/answers":               {"r-ash", "r-birchwood", "r-none"},
+	"POST /trace/requests":              {"r-ash", "r-birchwood", "r-none"},
+	"GET /trace/requests/{id}":          {"r-ash", "r-birchwood", "r-none"},
+	"POST /trace/requests/{id}/approve": {"r-ash", "r-birchwood", "r-none"},
+	"POST /trace/requests/{id}/decline": {"r-ash", "r-birchwood", "r-none"},
 }
 
 func (rt route) request(id string) (path, body string) {

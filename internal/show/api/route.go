@@ -41,6 +41,7 @@ const prefix = "/api/v1"
 // table lists every operation.
 func table() []route {
 	page := []param{{Name: "limit", Type: "integer", Says: "at most this many, 1 to 1000; 100 where it is left out"}, {Name: "cursor", Type: "string", Says: "what the last answer called next"}}
+	word := []param{{Name: "reason", Type: "string", Says: "why, for those who ask later", Needed: true}, {Name: "by", Type: "string", Says: "the person who decides, where the credentials are not that person's own"}}
 	return []route{
 		{"GET", "/campaigns", authz.RoleViewer, "List the campaigns that concern the caller's tenants", nil, nil, "Campaigns", false, (*Handler).campaigns},
 		{"GET", "/campaigns/{id}", authz.RoleViewer, "Show one campaign", nil, nil, "Campaign", false, (*Handler).campaign},
@@ -68,6 +69,18 @@ func table() []route {
 			{Name: "as", Type: "string", Says: "partner, account, tool or address; whichever it is known as where it is left out"},
 			{Name: "since", Type: "string", Says: "from when on: RFC 3339, a day, or so long before the end of the telemetry, such as 24h; all that is held where it is left out"},
 		}, nil, "Blast", false, (*Handler).blast},
+		{"POST", "/trace/asks", authz.RoleAnalyst, "Sign the request by which another organisation is asked where a trace goes on", nil, []param{
+			{Name: "subject", Type: "string", Says: "as of /trace", Needed: true}, {Name: "at", Type: "string", Says: "as of /trace"}, {Name: "tenant", Type: "string", Says: "as of /trace"},
+			{Name: "user", Type: "string", Says: "as of /trace"}, {Name: "tlp", Type: "string", Says: "how far it may be passed on, by TLP 2.0; TLP:AMBER where it is left out"},
+		}, "TraceSigned", false, (*Handler).traceAsk},
+		{"POST", "/trace/answers", authz.RoleAnalyst, "Take another organisation's answer to a request of this server, so that traces go on through it", nil,
+			[]param{{Name: "document", Type: "object", Says: "the answer as it came", Needed: true}}, "TraceTaken", false, (*Handler).traceTake},
+		{"GET", "/trace/requests", authz.RoleViewer, "List the trace requests of other organisations, those that wait for a person first", nil, nil, "TraceRequests", false, (*Handler).traceRequests},
+		{"POST", "/trace/requests", authz.RoleAnalyst, "Take another organisation's trace request: it is answered where the trust says so, and else waits for a person", nil,
+			[]param{{Name: "document", Type: "object", Says: "the request as it came", Needed: true}}, "TraceRequest", false, (*Handler).traceReceive},
+		{"GET", "/trace/requests/{id}", authz.RoleViewer, "Show one trace request, with its answer or with what would be answered now", nil, nil, "TraceRequest", false, (*Handler).traceRequest},
+		{"POST", "/trace/requests/{id}/approve", authz.RoleAnalyst, "Answer a trace request that waits", nil, word, "TraceRequest", false, (*Handler).traceApprove},
+		{"POST", "/trace/requests/{id}/decline", authz.RoleAnalyst, "Decline a trace request that waits", nil, word, "TraceRequest", false, (*Handler).traceDecline},
 		{"GET", "/coverage", authz.RoleViewer, "List what each sensor sent, and which fell silent", nil, nil, "Coverage", false, (*Handler).coverage},
 		{"GET", "/status", authz.RoleViewer, "Say how the pipeline does; counters are shown to callers who see every tenant", nil, nil, "Status", false, (*Handler).status},
 		{"GET", "/watch", authz.RoleViewer, "Follow changes as server-sent events: ready, reset, campaign, incident, finding, coverage, level, status", []param{
