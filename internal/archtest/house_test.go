@@ -13,6 +13,8 @@ var house = []stage{
 	{[]string{"record/tenant"}, "the words for organisations; everything speaks them"},
 	{[]string{"record/ocsf"}, "the words for events and findings; each belongs to a tenant"},
 	{[]string{"platform/bounded"}, "caps on what others wrote; knows nothing of its meaning"},
+	{[]string{"mailcorpus"}, "labelled mail for tests and measurements; no part of the program"},
+	{[]string{"mailcorpus/write"}, "puts it into a folder, the same for all systems that are compared"},
 	{[]string{"platform/config"}, "one file becomes a model of tenants and trusts"},
 	{[]string{"platform/state"}, "the control plane's memory"},
 	{[]string{"platform/authz"}, "who may see and do what; its tokens and roles are kept in state"},
@@ -24,6 +26,7 @@ var house = []stage{
 	{[]string{"intake/attribute"}, "event to tenant and trust; no format is known any more"},
 	{[]string{"intake/order"}, "events in event time, once each"},
 	{[]string{"detect"}, "what a detector is, and the engine that runs any of them"},
+	{[]string{"detect/phish/learned"}, "what training knows of mail: numbers alone, for the scorer beside it"},
 	{[]string{"detect/*"}, "a detector each; one can be added, or switched off, without the others"},
 	{[]string{"history/sightings", "history/events"}, "what was seen"},
 	{[]string{"history/hunt"}, "asks the history again"},
@@ -72,6 +75,7 @@ var importers = map[string]struct {
 	"cli":            {[]string{"cmd/breakwater"}, "a command is an end, not a library"},
 	"cmd/breakwater": {nil, "main"},
 	"archtest":       {nil, "it has no code"},
+	"mailcorpus":     {[]string{"mailcorpus/write", "detect/phish", "cli"}, "tests and measurements alone: what finds phishing must not know what it is measured on"},
 	"rules":          {[]string{"app", "cli"}, "detectors take rules as values, so that others' rules work alike"},
 }
 
@@ -95,7 +99,7 @@ var edge = []struct {
 		"for the address types that a library asks for",
 	},
 	{
-		[]string{"os/exec"}, []string{"cli", "platform/*", "respond/*"},
+		[]string{"os/exec"}, []string{"cli", "platform/*", "respond/*", "mailcorpus"},
 		"starting a program is an act, and acts have a place",
 	},
 	{
