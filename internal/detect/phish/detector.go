@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/detect/phish/learned"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
@@ -24,6 +25,9 @@ type Detector struct {
 	model *tenant.Model
 	names *names
 	state state
+
+	learned   *learned.Model // nil: hand-set priors alone
+	threshold float64        // probability from which a message is phish
 }
 
 // state is everything that Snapshot carries.
@@ -42,7 +46,7 @@ var (
 
 // New returns a detector that knows the declared model.
 func New(c detect.Context) *Detector {
-	return &Detector{model: c.Model, names: newNames(c.Model), state: newState()}
+	return &Detector{model: c.Model, names: newNames(c.Model), state: newState(), threshold: Threshold}
 }
 
 func newState() state {
@@ -58,8 +62,16 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	case e.Mail != nil:
 		s := d.tenantState(e.Tenant)
 		x := d.read(e)
-		v := d.score(x, s)
-		d.fanOut(x, v, emit)
+		var v *verdict
+		if e.Mail.Verdict != nil { // a gateway has judged it; a second opinion would only differ
+			v = given(e.Mail.Verdict)
+			v.authentic = x.authentic && x.from != nil
+		} else {
+			v = d.score(x, s)
+			d.fanOut(x, v, emit)
+			v.called = d.judge(x, v).Verdict
+			v.atLeastLow()
+		}
 		if v.severity >= ocsf.SeverityLow {
 			d.report(x, v, emit)
 		}
@@ -124,9 +136,14 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	}
 	x := d.read(e)
 	v := d.score(x, s)
-	out := []string{fmt.Sprintf("%d points: %s (low from %d, medium from %d, high from %d)", v.points, severityWord(v.severity), PointsLow, PointsMedium, PointsHigh)}
+	j := d.judge(x, v)
+	out := []string{fmt.Sprintf("%s: probability of phishing %.3f (phish from %.3f)", j.Verdict, j.Score, j.Threshold), fmt.Sprintf("%d points: %s (low from %d, medium from %d, high from %d)", v.points, severityWord(v.severity), PointsLow, PointsMedium, PointsHigh)}
 	for _, r := range v.reasons {
-		out = append(out, fmt.Sprintf("+%d %s", r.points, r.text))
+		if r.points > 0 {
+			out = append(out, fmt.Sprintf("+%d %s", r.points, r.text))
+		} else {
+			out = append(out, fmt.Sprintf("+%.1f (log odds, no points) %s", r.weight, r.text))
+		}
 	}
 	switch {
 	case x.from == nil:

@@ -179,11 +179,11 @@ func common(m map[string]*place, v string, t time.Time) bool {
 // one ordinary.
 func (d *Detector) learn(s *mailState, x *message, v *verdict) {
 	m, t := x.e.Mail, x.e.Time
-	flagged := v.severity >= ocsf.SeverityMedium
+	flagged := v.severity >= ocsf.SeverityMedium || v.called == Phish || v.called == Suspicious
 	if flagged {
 		for _, r := range v.reasons {
 			s.Flagged.touch(r.apex, t, flaggedBound)
-			if v.severity >= ocsf.SeverityHigh && !d.names.declared(r.apex) && !commonSites[r.apex] && !shorteners[r.apex] {
+			if (v.severity >= ocsf.SeverityHigh || m.Verdict != nil && v.called == Phish) && !d.names.declared(r.apex) && !commonSites[r.apex] && !shorteners[r.apex] {
 				s.Lures.touch(r.apex, t, flaggedBound)
 			}
 		}

@@ -31,6 +31,7 @@ type message struct {
 	links       []link
 	text        string // new text with the subject, lower case
 	ask         ask
+	found       *found
 	undisclosed bool
 	mailer, net string
 	ibans       []string
@@ -70,7 +71,7 @@ func (d *Detector) read(e *ocsf.Event) *message {
 			attached: i >= inFiles})
 	}
 	x.text = newText(m.Subject, m.Text)
-	x.ask = asksOf(x.text)
+	x.ask, x.found = asksAndLures(x.text)
 	x.ibans, x.phones = ibansIn(x.text), phonesIn(x.text)
 	x.mailer = program(e.Fields.Value("header.x-mailer") + e.Fields.Value("header.user-agent"))
 	x.net = network(e.Fields.Value("origin.ip"), m.SendingIP)

@@ -32,21 +32,21 @@ type partnerScore struct {
 	new  *link // the first link to a place new to the partner
 }
 
-func (p *partnerScore) add(points int, novel bool, text string, apex string) {
-	p.addClass("", points, novel, text, apex)
+func (p *partnerScore) add(name string, points int, novel bool, text string, apex string) {
+	p.addClass(name, "", points, novel, text, apex)
 }
 
-func (p *partnerScore) addClass(class string, points int, novel bool, text string, apex string) {
+func (p *partnerScore) addClass(name, class string, points int, novel bool, text string, apex string) {
 	if novel && !p.warm {
 		return
 	}
-	p.v.add(reason{class: class, kind: kindPartner, points: points, targeted: true, novel: novel, text: text, apex: apex})
+	p.v.add(reason{name: name, class: class, kind: kindPartner, points: points, targeted: true, novel: novel, text: text, apex: apex})
 }
 
 // context adds weight without making a finding by itself.
-func (p *partnerScore) context(points int, text string) {
+func (p *partnerScore) context(name string, points int, text string) {
 	if p.warm {
-		p.v.add(reason{points: points, novel: true, text: text})
+		p.v.add(reason{name: name, points: points, novel: true, text: text})
 	}
 }
 
@@ -55,13 +55,13 @@ func (p *partnerScore) linksAndAsks() {
 	for i := range x.links {
 		l := &x.links[i]
 		if tool := remoteTool(l); tool != "" && !l.declared {
-			p.add(30, false, fmt.Sprintf("%s's mail hands out a remote-support program (%s) from %s, which no trust declares", p.who, tool, l.host), l.host)
+			p.add("partner-remote-tool", 30, false, fmt.Sprintf("%s's mail hands out a remote-support program (%s) from %s, which no trust declares", p.who, tool, l.host), l.host)
 		}
 		if l.declared || p.h.Sites.has(l.site) {
 			continue
 		}
 		if p.s.recentlyFlagged(l.apex, x.e.Time) {
-			p.add(40, false, "a link to "+l.host+", which an earlier finding named", l.apex)
+			p.add("partner-flagged-link", 40, false, "a link to "+l.host+", which an earlier finding named", l.apex)
 			p.new = l
 			continue
 		}
@@ -70,14 +70,14 @@ func (p *partnerScore) linksAndAsks() {
 			if l.added { // a supplier of theirs may well have a second domain
 				points = 12
 			}
-			p.addClass("twin", points, true, fmt.Sprintf("a link to %s, which resembles %s that %s's mail has linked before: %s", p.apexAt(i), known, p.who, l.how), p.apexAt(i))
+			p.addClass("partner-twin-host", "twin", points, true, fmt.Sprintf("a link to %s, which resembles %s that %s's mail has linked before: %s", p.apexAt(i), known, p.who, l.how), p.apexAt(i))
 		}
 		if commonSites[l.apex] || common(p.s.Sites, l.site, x.e.Time) {
 			continue
 		}
 		if p.new == nil {
 			p.new = l
-			p.add(25, true, fmt.Sprintf("a link to %s, where no mail of %s has led before", l.site, p.who), l.apex)
+			p.add("partner-new-host", 25, true, fmt.Sprintf("a link to %s, where no mail of %s has led before", l.site, p.who), l.apex)
 		}
 	}
 	if p.new != nil && p.warm {
@@ -93,34 +93,34 @@ func (p *partnerScore) atNewPlace(l *link) {
 	wants := x.ask
 	if quoted := quotedOnly(l.raw, x); quoted {
 		wants = asksOf(strings.ToLower(x.e.Mail.Subject + " " + x.e.Mail.Text))
-		p.add(12, true, "the new link stands only in a quotation, and no earlier mail had it", l.apex)
+		p.add("partner-link-in-quote", 12, true, "the new link stands only in a quotation, and no earlier mail had it", l.apex)
 	}
 	if l.attached {
-		p.add(15, true, "the new link stands only inside an attached file", l.apex)
+		p.add("partner-link-in-file", 15, true, "the new link stands only inside an attached file", l.apex)
 	}
 	if c := firstName(wants.credential, wants.signIn); c != "" {
 		p.v.form = true
-		p.addClass("sign-in", 25, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
+		p.addClass("partner-sign-in", "sign-in", 25, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
 	}
 	if u := wants.urgency; u != "" {
-		p.addClass("urgency", 9, true, "a new link and pressure of time (“"+u+"”)", l.apex)
+		p.addClass("partner-urgency", "urgency", 9, true, "a new link and pressure of time (“"+u+"”)", l.apex)
 	}
 	if p.namesReader(l) {
-		p.add(8, true, "the new link "+l.host+" carries the reader's or the tenant's name", l.apex)
+		p.add("partner-names-reader", 8, true, "the new link "+l.host+" carries the reader's or the tenant's name", l.apex)
 	}
 	low := strings.ToLower(l.raw)
 	switch {
 	case strings.Contains(low, "client_id=") && strings.Contains(low, "oauth2"):
-		p.add(25, true, "the new link asks to grant an application rights (OAuth consent)", l.apex)
+		p.add("partner-oauth-consent", 25, true, "the new link asks to grant an application rights (OAuth consent)", l.apex)
 	case strings.Contains(low, "devicelogin"), strings.Contains(low, "/device/") && x.ask.code != "", strings.Contains(low, "deviceauth"):
-		p.add(25, true, "the new link signs in somebody else's device (device code)", l.apex)
+		p.add("partner-device-code", 25, true, "the new link signs in somebody else's device (device code)", l.apex)
 	}
 	path := low
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
 	if installer[extension(path)] {
-		p.add(20, true, "the new link loads a program: "+path[strings.LastIndexByte(path, '/')+1:], l.apex)
+		p.add("partner-program-link", 20, true, "the new link loads a program: "+path[strings.LastIndexByte(path, '/')+1:], l.apex)
 	}
 }
 
@@ -180,26 +180,26 @@ func (p *partnerScore) money() {
 	}
 	switch {
 	case newIBAN != "" && x.ask.payment != "":
-		p.add(45, true, fmt.Sprintf("it changes where money goes (“%s”) to an account that %s has not named before", x.ask.payment, p.who), "")
+		p.add("partner-payment-change", 45, true, fmt.Sprintf("it changes where money goes (“%s”) to an account that %s has not named before", x.ask.payment, p.who), "")
 	case newIBAN != "":
-		p.add(20, true, "it names a bank account that "+p.who+" has not named before", "")
+		p.add("partner-new-account", 20, true, "it names a bank account that "+p.who+" has not named before", "")
 	case len(x.ibans) > 0 && x.ask.payment != "":
-		p.add(25, true, "it speaks of a change of where money goes (“"+x.ask.payment+"”) and names an account", "")
+		p.add("partner-payment-talk", 25, true, "it speaks of a change of where money goes (“"+x.ask.payment+"”) and names an account", "")
 	case x.ask.payment != "":
-		p.add(12, true, "it speaks of where money goes (“"+x.ask.payment+"”)", "")
+		p.add("partner-payment-talk", 12, true, "it speaks of where money goes (“"+x.ask.payment+"”)", "")
 	}
 }
 
 func (p *partnerScore) talk() {
 	x := p.x
 	if c := x.ask.code; c != "" {
-		p.add(15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
+		p.add("partner-approval", 15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
 	}
 	if c := x.ask.handOver; c != "" {
-		p.add(30, true, "it asks to hand over a code (“"+c+"”)", "")
+		p.add("partner-code-handover", 30, true, "it asks to hand over a code (“"+c+"”)", "")
 	}
 	if c := x.ask.secrecy; c != "" {
-		p.add(10, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
+		p.add("partner-secrecy", 10, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
 	}
 	p.callback()
 	if r := domainOf(x.e.Mail.ReplyTo); r != "" && p.d.names.owner(r) != x.from && !p.h.Replies.has(r) {
@@ -207,16 +207,16 @@ func (p *partnerScore) talk() {
 		if p.new != nil && siteOf(r) == p.new.site {
 			points = 8 // the same new place as the link, said once already
 		}
-		p.add(points, true, "answers go to "+x.e.Mail.ReplyTo+", where "+p.who+" has not sent answers before", apexOf(r))
+		p.add("partner-reply-elsewhere", points, true, "answers go to "+x.e.Mail.ReplyTo+", where "+p.who+" has not sent answers before", apexOf(r))
 	}
 	if x.ask.command != "" {
-		p.add(20, true, "it gives a command to run", "")
+		p.add("partner-command", 20, true, "it gives a command to run", "")
 	}
 	pictured := x.e.Fields.Value("body.images") != "" || len(x.e.Mail.Attachments) > 0
 	if x.ask.scan != "" && pictured && (strings.Contains(x.text, "code") || strings.Contains(x.text, "qr")) {
-		p.add(25, true, "it asks to scan a code in a picture or file, so that the link is seen by no filter", "")
+		p.add("partner-scan-code", 25, true, "it asks to scan a code in a picture or file, so that the link is seen by no filter", "")
 		if w := x.ask.signIn; w != "" {
-			p.add(20, true, "the code leads to a sign-in (“"+w+"”)", "")
+			p.add("partner-scan-sign-in", 20, true, "the code leads to a sign-in (“"+w+"”)", "")
 		}
 	}
 }
@@ -232,12 +232,12 @@ func (p *partnerScore) callback() {
 		if p.h.Phones.has(n) {
 			continue
 		}
-		p.add(20, true, "it asks to call a number that "+p.who+" has not given before (“"+c+"”)", "")
+		p.add("partner-callback", 20, true, "it asks to call a number that "+p.who+" has not given before (“"+c+"”)", "")
 		if w := x.ask.scare; w != "" {
-			p.add(20, true, "the number comes with a charge or an incident (“"+w+"”)", "")
+			p.add("partner-callback-scare", 20, true, "the number comes with a charge or an incident (“"+w+"”)", "")
 		}
 		if w := x.ask.urgency; w != "" {
-			p.addClass("urgency", 9, true, "the number comes with pressure of time (“"+w+"”)", "")
+			p.addClass("partner-urgency", "urgency", 9, true, "the number comes with pressure of time (“"+w+"”)", "")
 		}
 		return
 	}
@@ -249,14 +249,14 @@ func (p *partnerScore) files() {
 		a := &p.x.e.Mail.Attachments[i]
 		ext := extension(a.Name)
 		if w != nil && w.Count >= 3 && (ext == "html" || ext == "htm" || ext == "svg" || ext == "zip") && !w.Files.has(ext) {
-			p.addClass("kind", 8, true, "it carries a kind of file that "+p.x.e.Mail.From+" has not sent before: "+a.Name, "")
+			p.addClass("partner-file-kind", "kind", 8, true, "it carries a kind of file that "+p.x.e.Mail.From+" has not sent before: "+a.Name, "")
 		}
 		if ext == "" || p.h.Files.has(ext) {
 			continue
 		}
 		switch ext {
 		case "html", "htm", "shtml", "svg", "zip", "rar", "7z", "iso", "img", "lnk", "exe", "msi", "js", "vbs", "docm", "xlsm", "one", "eml", "ics", "vhd", "hta":
-			p.addClass("kind", 12, true, "it carries a kind of file that "+p.who+" has not sent before: "+a.Name, "")
+			p.addClass("partner-file-kind", "kind", 12, true, "it carries a kind of file that "+p.who+" has not sent before: "+a.Name, "")
 		}
 	}
 }
@@ -268,13 +268,13 @@ func (p *partnerScore) habits() {
 	w := p.h.Senders[m.From]
 	switch {
 	case w == nil:
-		p.context(8, "the first mail of "+m.From)
+		p.context("partner-first-mail", 8, "the first mail of "+m.From)
 	case w.Count >= 3:
 		if x.mailer != "" && len(w.Mailers) > 0 && !w.Mailers.has(x.mailer) {
-			p.context(8, "written with "+x.mailer+", which "+m.From+" has not used before")
+			p.context("partner-new-program", 8, "written with "+x.mailer+", which "+m.From+" has not used before")
 		}
 		if x.net != "" && !w.Nets.has(x.net) {
-			p.context(8, "sent from "+x.net+", where "+m.From+" has not written before")
+			p.context("partner-new-network", 8, "sent from "+x.net+", where "+m.From+" has not written before")
 		}
 	}
 	for i, to := range m.To {
@@ -282,15 +282,15 @@ func (p *partnerScore) habits() {
 			break
 		}
 		if o := p.d.names.owner(domainOf(to)); o != nil && o.tenant == x.e.Tenant && !p.h.Pairs.has(m.From+" "+to) {
-			p.context(6, m.From+" has not written to "+to+" before")
+			p.context("partner-new-pair", 6, m.From+" has not written to "+to+" before")
 			break
 		}
 	}
 	if x.undisclosed && !p.h.Hidden.has(m.From) {
-		p.context(8, "recipients are hidden, which is not "+m.From+"'s habit")
+		p.context("partner-hidden-recipients", 8, "recipients are hidden, which is not "+m.From+"'s habit")
 	}
 	low := strings.ToLower(m.Subject)
 	if (strings.HasPrefix(low, "re:") || strings.HasPrefix(low, "aw:")) && m.InReplyTo == "" && x.e.Fields.Value("header.references") == "" {
-		p.context(8, "it pretends to answer, and names no earlier mail")
+		p.context("partner-false-reply", 8, "it pretends to answer, and names no earlier mail")
 	}
 }

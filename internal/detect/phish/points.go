@@ -1,6 +1,7 @@
 package phish
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,10 @@ const (
 	PointsHigh   = 70
 	CapCommodity = PointsHigh - 1
 )
+
+// pointsPerUnit is how many points one unit of log odds is: PointsMedium and the base rate together come to an even
+// chance.
+const pointsPerUnit = 10
 
 // kind groups reasons; the strongest kind present names the rule.
 type kind uint8
@@ -49,9 +54,11 @@ var rules = map[kind]rule{
 
 // reason is one observation with its points and a sentence for people.
 type reason struct {
+	name     string // stable, a row of Priors
 	kind     kind
 	class    string // one class counts once, by its strongest reason
 	points   int
+	weight   float64 // log odds; where it is 0 the points tell them
 	text     string
 	targeted bool   // uses the names or the mail of a declared organisation
 	novel    bool   // rests on learned habits
@@ -64,13 +71,18 @@ type verdict struct {
 	points    int
 	severity  ocsf.Severity
 	rule      rule
-	attached  bool // the lure is an attachment
-	form      bool // it asks for credentials
-	authentic bool // from the organisation it says it is from
+	attached  bool    // the lure is an attachment
+	form      bool    // it asks for credentials
+	authentic bool    // from the organisation it says it is from
+	learned   float64 // log odds that a trained model adds
+	called    string  // Clean, Suspicious or Phish, once judged
 }
 
 func (v *verdict) add(r reason) {
-	if r.points <= 0 {
+	if r.weight == 0 {
+		r.weight = float64(r.points) / pointsPerUnit
+	}
+	if r.weight <= 0 {
 		return
 	}
 	for i := range v.reasons {
@@ -79,7 +91,7 @@ func (v *verdict) add(r reason) {
 			return
 		}
 		if r.class != "" && old.class == r.class {
-			if r.points > old.points {
+			if r.weight > old.weight {
 				*old = r
 			}
 			return
@@ -91,8 +103,8 @@ func (v *verdict) add(r reason) {
 // sum adds the points, applies the cap and names severity and rule.
 func (v *verdict) sum() {
 	slices.SortStableFunc(v.reasons, func(a, b reason) int {
-		if a.points != b.points {
-			return b.points - a.points
+		if a.weight != b.weight {
+			return cmp.Compare(b.weight, a.weight)
 		}
 		return strings.Compare(a.text, b.text)
 	})
@@ -127,15 +139,20 @@ func (v *verdict) sum() {
 // sentence joins the reasons, strongest first.
 func (v *verdict) sentence() string {
 	var b strings.Builder
-	for i, r := range v.reasons {
+	list := slices.Clone(v.reasons)
+	slices.SortStableFunc(list, func(a, b reason) int { return b.points - a.points })
+	for i, r := range list {
 		if i == 8 {
-			b.WriteString("; and " + strconv.Itoa(len(v.reasons)-i) + " lesser reasons")
+			b.WriteString("; and " + strconv.Itoa(len(list)-i) + " lesser reasons")
 			break
 		}
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(r.text + " (+" + strconv.Itoa(r.points) + ")")
+		b.WriteString(r.text)
+		if r.points > 0 {
+			b.WriteString(" (+" + strconv.Itoa(r.points) + ")")
+		}
 	}
 	return b.String()
 }

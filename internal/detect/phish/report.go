@@ -70,7 +70,7 @@ func (d *Detector) fanOut(x *message, v *verdict, emit detect.Emit) {
 		}
 		return
 	}
-	r := reason{kind: kindPartner, points: 25, targeted: true, text: fmt.Sprintf("the same text reached %d or more organisations within an hour", fanTenants)}
+	r := reason{name: "fan-out", kind: kindPartner, points: 25, targeted: true, text: fmt.Sprintf("the same text reached %d or more organisations within an hour", fanTenants)}
 	v.add(r)
 	v.sum()
 	if c.Told {

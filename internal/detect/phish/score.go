@@ -26,6 +26,7 @@ func (d *Detector) score(x *message, s *mailState) *verdict {
 	if x.authentic && x.from != nil {
 		d.partnerReasons(v, x, s)
 	}
+	d.contentReasons(v, x, s)
 	v.sum()
 	return v
 }
@@ -38,7 +39,7 @@ func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
 			return
 		}
 		if decl, apex, ok := d.names.underApex(host); ok {
-			v.add(reason{class: "under", kind: kindUnderApex, points: under, targeted: true, apex: apex,
+			v.add(reason{name: "victim-domain-under-apex", class: "under", kind: kindUnderApex, points: under, targeted: true, apex: apex,
 				text: fmt.Sprintf("%s %s carries %s as labels under %s, which nobody declared", what, host, decl, apex)})
 			return
 		}
@@ -60,7 +61,7 @@ func (d *Detector) borrowedNames(v *verdict, x *message, s *mailState) {
 		if known {
 			alike = min(alike/3, 15)
 		}
-		v.add(reason{class: "alike", kind: kind, points: alike, targeted: l.strong && !known, apex: apex,
+		v.add(reason{name: "lookalike-domain", class: "alike", kind: kind, points: alike, targeted: l.strong && !known, apex: apex,
 			text: fmt.Sprintf("%s %s resembles %s: %s", what, apex, l.declared, l.how)})
 	}
 	m := x.e.Mail
@@ -80,16 +81,16 @@ func (d *Detector) senderReasons(v *verdict, x *message, s *mailState) {
 	if x.from != nil && !x.authentic {
 		switch {
 		case m.DMARC == "fail":
-			v.add(reason{kind: kindSpoof, points: half(45, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and DMARC for that domain failed"})
+			v.add(reason{name: "known-name-dmarc-fail", kind: kindSpoof, points: half(45, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and DMARC for that domain failed"})
 		case (m.SPF == "fail" || m.SPF == "softfail") && m.DKIM != "pass":
-			v.add(reason{kind: kindSpoof, points: half(30, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and SPF says " + m.SPF + " without a signature"})
+			v.add(reason{name: "known-name-spf-fail", kind: kindSpoof, points: half(30, m.Bulk), targeted: true, text: "it says it is from " + m.From + ", and SPF says " + m.SPF + " without a signature"})
 		}
 	} else if m.DMARC == "fail" {
-		v.add(reason{points: half(15, m.Bulk), text: "DMARC failed for " + x.fromDomain})
+		v.add(reason{name: "dmarc-fail", points: half(15, m.Bulk), text: "DMARC failed for " + x.fromDomain})
 	} else if m.SPF == "fail" || m.SPF == "softfail" {
-		v.add(reason{points: half(10, m.Bulk), text: "SPF says " + m.SPF})
+		v.add(reason{name: "spf-fail", points: half(10, m.Bulk), text: "SPF says " + m.SPF})
 	} else if m.SPF != "" && m.SPF != "pass" && m.DKIM != "pass" && m.DMARC != "pass" {
-		v.add(reason{points: half(8, m.Bulk), text: "nothing proves that it is from " + x.fromDomain})
+		v.add(reason{name: "unproven-sender", points: half(8, m.Bulk), text: "nothing proves that it is from " + x.fromDomain})
 	}
 	if x.from == nil {
 		d.displayName(v, x, s)
@@ -99,10 +100,16 @@ func (d *Detector) senderReasons(v *verdict, x *message, s *mailState) {
 		if freemail[r] && !freemail[x.fromDomain] {
 			p = 15
 		}
-		v.add(reason{kind: kindCommodity, points: p, text: "answers go to " + m.ReplyTo + ", another organisation than the sender's"})
+		v.add(reason{name: "reply-elsewhere", kind: kindCommodity, points: p, text: "answers go to " + m.ReplyTo + ", another organisation than the sender's"})
 	}
-	if b := borrowedBrand(m.FromName+" "+m.Subject, m.FromName, x.fromDomain); b != "" && !m.Bulk {
-		v.add(reason{kind: kindCommodity, points: 25, text: "it shows the name of " + b + ", and comes from " + x.fromDomain})
+	if b := brandIn(strings.ToLower(skeletonFold(m.FromName))); b != nil && !m.Bulk {
+		switch own, holds := b.owns(x.fromDomain); {
+		case own:
+		case holds:
+			v.add(reason{name: "brand-like-sender", weight: 1, text: "it shows the name of " + b.name + ", and comes from " + x.fromDomain + ", which only resembles its domain"})
+		default:
+			v.add(reason{name: "brand-name", kind: kindCommodity, points: 25, text: "it shows the name of " + b.name + ", and comes from " + x.fromDomain})
+		}
 	}
 }
 
@@ -120,7 +127,7 @@ func (d *Detector) displayName(v *verdict, x *message, s *mailState) {
 	if i := strings.IndexByte(shown, '@'); i >= 0 {
 		if f := strings.FieldsFunc(shown[i+1:], func(r rune) bool { return r == ' ' || r == '>' || r == ')' || r == ',' || r == '"' || r == ']' }); len(f) > 0 {
 			if o := d.names.owner(f[0]); o != nil {
-				v.add(reason{class: "display", kind: kindSpoof, points: 45, targeted: true, text: fmt.Sprintf("the display name shows an address at %s, the sender is %s", f[0], m.From)})
+				v.add(reason{name: "display-known-address", class: "display", kind: kindSpoof, points: 45, targeted: true, text: fmt.Sprintf("the display name shows an address at %s, the sender is %s", f[0], m.From)})
 			}
 		}
 	}
@@ -130,12 +137,12 @@ func (d *Detector) displayName(v *verdict, x *message, s *mailState) {
 		return
 	}
 	if key, ok := s.People[name]; ok && !m.Bulk {
-		v.add(reason{class: "display", kind: kindSpoof, points: half(25, known), targeted: !known, text: fmt.Sprintf("the display name %q is known from %s, the sender is %s", m.FromName, d.names.nameOf(key), m.From)})
+		v.add(reason{name: "display-known-person", class: "display", kind: kindSpoof, points: half(25, known), targeted: !known, text: fmt.Sprintf("the display name %q is known from %s, the sender is %s", m.FromName, d.names.nameOf(key), m.From)})
 	}
 	for _, o := range d.names.near[x.e.Tenant] {
 		for _, n := range o.names {
 			if (strings.Contains(n, " ") || len(n) >= 6) && containsWords(name, n) {
-				v.add(reason{class: "display", kind: kindSpoof, points: half(30, known || m.Bulk), targeted: !known && !m.Bulk,
+				v.add(reason{name: "display-known-organisation", class: "display", kind: kindSpoof, points: half(30, known || m.Bulk), targeted: !known && !m.Bulk,
 					text: fmt.Sprintf("the display name %q names %s, the sender is %s", m.FromName, o.name, m.From)})
 				return
 			}
@@ -167,29 +174,29 @@ func (d *Detector) linkReasons(v *verdict, x *message, s *mailState) {
 			continue
 		}
 		if tool := remoteTool(l); tool != "" {
-			v.add(reason{class: "rmm", kind: kindCommodity, points: 45, apex: l.host, text: fmt.Sprintf("a link to %s loads a remote-support program (%s) that nobody declared", l.host, tool)})
+			v.add(reason{name: "remote-tool-link", class: "rmm", kind: kindCommodity, points: 45, apex: l.host, text: fmt.Sprintf("a link to %s loads a remote-support program (%s) that nobody declared", l.host, tool)})
 		}
 		if publicIP(l.host) {
-			v.add(reason{class: "ip", kind: kindCommodity, points: 20, apex: l.host, text: "a link goes to the bare address " + l.host})
+			v.add(reason{name: "link-bare-address", class: "ip", kind: kindCommodity, points: 20, apex: l.host, text: "a link goes to the bare address " + l.host})
 		}
 		if strings.HasPrefix(l.host, "xn--") || strings.Contains(l.host, ".xn--") {
-			v.add(reason{class: "punycode", kind: kindCommodity, points: 15, apex: l.apex, text: "a link's host " + l.host + " is written in punycode"})
+			v.add(reason{name: "link-punycode", class: "punycode", kind: kindCommodity, points: 15, apex: l.apex, text: "a link's host " + l.host + " is written in punycode"})
 		}
 		if shorteners[l.apex] {
-			v.add(reason{class: "short", points: 10, text: "a link is shortened by " + l.apex})
+			v.add(reason{name: "link-shortened", class: "short", points: 10, text: "a link is shortened by " + l.apex})
 		} else if onFreeHost(l.host) && x.rare(l, s) {
-			v.add(reason{class: "free", points: half(15, m.Bulk), apex: l.host, text: "a link goes to a place where anybody can put a page: " + l.host})
+			v.add(reason{name: "link-free-host", class: "free", points: half(15, m.Bulk), apex: l.host, text: "a link goes to a place where anybody can put a page: " + l.host})
 		}
 		if x.rare(l, s) && carriesRecipient(l.raw, m) && !m.Bulk && !strings.Contains(strings.ToLower(l.raw), "subscri") {
-			v.add(reason{class: "carries", kind: kindCommodity, points: 20, apex: l.apex, text: "a link to " + l.host + " carries the recipient's address"})
+			v.add(reason{name: "link-carries-recipient", class: "carries", kind: kindCommodity, points: 20, apex: l.apex, text: "a link to " + l.host + " carries the recipient's address"})
 		}
 		if user, _, ok := strings.Cut(beforePath(l.raw), "@"); ok && strings.Contains(user, ".") && !privateIP(l.host) {
-			v.add(reason{class: "userinfo", kind: kindCommodity, points: 20, apex: l.apex, text: "a link hides its host behind a user name: " + l.host})
+			v.add(reason{name: "link-user-name", class: "userinfo", kind: kindCommodity, points: 20, apex: l.apex, text: "a link hides its host behind a user name: " + l.host})
 		}
 	}
 	for i := range m.Links {
 		if m.Links[i].Host == "" {
-			v.add(reason{kind: kindCommodity, points: 20, text: "a link holds its whole page or a script"})
+			v.add(reason{name: "link-holds-page", kind: kindCommodity, points: 20, text: "a link holds its whole page or a script"})
 			break
 		}
 	}
@@ -204,11 +211,11 @@ func (d *Detector) mismatch(v *verdict, x *message, s *mailState, l *link, shown
 	text := fmt.Sprintf("a link shows %s and goes to %s", shown, l.host)
 	switch {
 	case common(s.Sites, l.site, x.e.Time) || commonSites[l.apex]:
-		v.add(reason{class: "mismatch", points: 4, text: text})
+		v.add(reason{name: "link-shows-other-known", class: "mismatch", points: 4, text: text})
 	case owner != nil || d.names.declared(shown):
-		v.add(reason{class: "mismatch", kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
+		v.add(reason{name: "link-shows-known-organisation", class: "mismatch", kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
 	default:
-		v.add(reason{class: "mismatch", kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
+		v.add(reason{name: "link-shows-other", class: "mismatch", kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
 	}
 }
 
@@ -318,45 +325,45 @@ var remoteTools = []struct {
 // attachmentReasons: files that carry a lure past the text.
 func attachmentReasons(v *verdict, x *message) {
 	f := x.e.Fields
-	add := func(p int, text string) {
+	add := func(name string, p int, text string) {
 		v.attached = true
-		v.add(reason{class: "file", kind: kindCommodity, points: p, text: text})
+		v.add(reason{name: name, class: "file", kind: kindCommodity, points: p, text: text})
 	}
 	for _, a := range x.e.Mail.Attachments {
 		switch ext := extension(a.Name); ext {
 		case "html", "htm", "shtml", "xhtml", "svg", "mht", "mhtml":
 			switch {
 			case f.Value("attachment.form") == "password":
-				add(45, "the attached page "+a.Name+" asks for a password")
+				add("file-password-form", 45, "the attached page "+a.Name+" asks for a password")
 			case f.Value("attachment.script") != "":
-				add(35, "the attached page "+a.Name+" builds its content by script")
+				add("file-script", 35, "the attached page "+a.Name+" builds its content by script")
 			case f.Value("attachment.form") != "":
-				add(20, "the attached page "+a.Name+" holds a form")
+				add("file-form", 20, "the attached page "+a.Name+" holds a form")
 			default:
-				add(10, "a page is attached: "+a.Name)
+				add("file-page", 10, "a page is attached: "+a.Name)
 			}
 		case "exe", "scr", "com", "pif", "bat", "cmd", "ps1", "vbs", "vbe", "js", "jse", "wsf", "hta", "lnk", "msi", "msix", "jar", "cpl", "chm", "reg", "url",
 			"application", "appinstaller", "library-ms", "iso", "img", "vhd", "vhdx", "one", "xll", "ace", "cab":
-			add(40, "a file that runs or mounts is attached: "+a.Name)
+			add("file-runs", 40, "a file that runs or mounts is attached: "+a.Name)
 		case "docm", "xlsm", "pptm", "dotm", "xltm", "xlam", "xlsb":
-			add(25, "an Office file with macros is attached: "+a.Name)
+			add("file-macro", 25, "an Office file with macros is attached: "+a.Name)
 		}
 	}
 	if n := f.Value("attachment.member"); n != "" {
-		add(40, "an archive holds a file that runs: "+n)
+		add("file-archive-runs", 40, "an archive holds a file that runs: "+n)
 	}
 	if n := f.Value("attachment.macro"); n != "" {
-		add(25, "an attached Office file holds macros: "+n)
+		add("file-macro", 25, "an attached Office file holds macros: "+n)
 	}
 	if n := f.Value("attachment.program"); n != "" {
-		add(45, "a program is attached: "+n)
+		add("file-program", 45, "a program is attached: "+n)
 	}
 	if n := f.Value("attachment.encrypted"); n != "" {
 		p := 15
 		if strings.Contains(x.text, "passw") || strings.Contains(x.text, "kennwort") || strings.Contains(x.text, "mot de passe") {
 			p = 25
 		}
-		add(p, "an attachment is encrypted, so that no filter reads it: "+n)
+		add("file-encrypted", p, "an attachment is encrypted, so that no filter reads it: "+n)
 	}
 }
 
@@ -378,28 +385,28 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 		switch {
 		case foreign != nil:
 			v.form = true
-			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
+			v.add(reason{name: "sign-in-elsewhere", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
 		case near != nil && !x.authentic:
 			v.form = true
-			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
+			v.add(reason{name: "sign-in-unproven", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
 		case near != nil:
-			v.add(reason{class: "sign-in", kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
+			v.add(reason{name: "sign-in-sender", class: "sign-in", kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
 		}
 	}
 	if (foreign != nil || near != nil) && x.ask.urgency != "" {
-		v.add(reason{class: "urgency", points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
+		v.add(reason{name: "urgency", class: "urgency", points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
 	}
 	if b := x.ask.bait; b != "" && (foreign != nil || near != nil && !x.authentic) {
-		v.add(reason{kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
+		v.add(reason{name: "bait-subject", kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
 	}
 	if x.ask.secrecy != "" && (freemail[x.fromDomain] || freemail[domainOf(m.ReplyTo)]) && x.from == nil {
-		v.add(reason{points: 10, text: "it asks for secrecy or a favour from a personal mailbox"})
+		v.add(reason{name: "favour-personal-mailbox", points: 10, text: "it asks for secrecy or a favour from a personal mailbox"})
 	}
 	if len(m.Text) < 60 && x.e.Fields.Value("body.images") != "" && foreign != nil {
-		v.add(reason{points: 15, text: "it shows a picture instead of text"})
+		v.add(reason{name: "picture-for-text", points: 15, text: "it shows a picture instead of text"})
 	}
 	if n := x.e.Fields.Value("body.hidden"); len(n) > 3 && !m.Bulk {
-		v.add(reason{points: 8, text: "it holds " + n + " bytes of hidden text"})
+		v.add(reason{name: "hidden-text", points: 8, text: "it holds " + n + " bytes of hidden text"})
 	}
 }
 
@@ -410,14 +417,14 @@ func parseReasons(v *verdict, x *message) {
 		kind, what, _ := strings.Cut(p, ":")
 		switch kind {
 		case "limit":
-			v.add(reason{class: "unparsable", kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
+			v.add(reason{name: "unparsable", class: "unparsable", kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
 		case "broken":
-			v.add(reason{class: "unparsable", kind: kindUnparsable, points: 25, text: "a part of it cannot be read:" + what})
+			v.add(reason{name: "unparsable", class: "unparsable", kind: kindUnparsable, points: 25, text: "a part of it cannot be read:" + what})
 		default:
 			odd++
 		}
 	}
 	if odd > 0 {
-		v.add(reason{points: min(4*odd, 12), text: "it is malformed"})
+		v.add(reason{name: "malformed", points: min(4*odd, 12), text: "it is malformed"})
 	}
 }

@@ -135,7 +135,8 @@ const (
 	listBait
 	listCommand
 	listScan
-	lists
+	listGreeting
+	lists // one list follows for each of lures
 )
 
 var commandWords = []string{"powershell", "iex ", "irm ", "mshta", "cmd.exe", "win+r", "windows+r", "curl "}
@@ -149,14 +150,17 @@ type entry struct {
 }
 
 // phrases are all listed phrases by their first three bytes.
-var phrases = index([lists][]string{listCredential: credentialWords, listUrgency: urgencyWords, listPayment: paymentWords, listApprove: approveWords,
+var phrases = index(map[int][]string{listGreeting: greetings, listCredential: credentialWords, listUrgency: urgencyWords, listPayment: paymentWords, listApprove: approveWords,
 	listHandOver: handOverWords, listSignIn: signInWords, listScare: scareWords, listSecrecy: secrecyWords, listCallback: callbackWords, listOpen: openWords,
 	listBait: baitWords, listCommand: commandWords, listScan: scanWords})
 
-func index(all [lists][]string) map[[3]byte][]entry {
+func index(all map[int][]string) map[[3]byte][]entry {
+	for i := range lures {
+		all[lists+i] = lures[i].phrases
+	}
 	m := map[[3]byte][]entry{}
-	for list, words := range all {
-		for _, w := range words {
+	for list := range lists + len(lures) {
+		for _, w := range all[list] {
 			k := [3]byte{w[0], w[1], w[2]}
 			m[k] = append(m[k], entry{list, w})
 		}
@@ -164,8 +168,15 @@ func index(all [lists][]string) map[[3]byte][]entry {
 	return m
 }
 
-// found is the first phrase of each list that stands in a text.
-type found [lists]string
+// maxLures is how many stories lures may hold.
+const maxLures = 20
+
+// found is the first phrase of each list that stands in a text, and how many different ones do.
+type found struct {
+	first [lists + maxLures]string
+	hits  [lists + maxLures]uint8
+	last  [lists + maxLures]string
+}
 
 // phrasesIn reads the text once and looks at the start of each word.
 func phrasesIn(text string) (out found) {
@@ -174,8 +185,15 @@ func phrasesIn(text string) (out found) {
 			continue
 		}
 		for _, e := range phrases[[3]byte{text[i], text[i+1], text[i+2]}] {
-			if out[e.list] == "" && strings.HasPrefix(text[i:], e.phrase) {
-				out[e.list] = strings.TrimSpace(e.phrase)
+			if !strings.HasPrefix(text[i:], e.phrase) {
+				continue
+			}
+			if out.first[e.list] == "" {
+				out.first[e.list] = strings.TrimSpace(e.phrase)
+			}
+			if e.phrase != out.last[e.list] && out.hits[e.list] < 200 {
+				out.last[e.list] = e.phrase
+				out.hits[e.list]++
 			}
 		}
 	}
@@ -184,9 +202,15 @@ func phrasesIn(text string) (out found) {
 
 // asksOf finds the first phrase of each kind.
 func asksOf(text string) ask {
-	f := phrasesIn(text)
+	a, _ := asksAndLures(text)
+	return a
+}
+
+func asksAndLures(text string) (ask, *found) {
+	all := phrasesIn(text)
+	f := &all.first
 	return ask{credential: f[listCredential], urgency: f[listUrgency], payment: f[listPayment], code: f[listApprove], handOver: f[listHandOver], signIn: f[listSignIn],
-		scare: f[listScare], secrecy: f[listSecrecy], callback: f[listCallback], open: f[listOpen], bait: f[listBait], command: f[listCommand], scan: f[listScan]}
+		scare: f[listScare], secrecy: f[listSecrecy], callback: f[listCallback], open: f[listOpen], bait: f[listBait], command: f[listCommand], scan: f[listScan]}, &all
 }
 
 func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }

@@ -1,0 +1,351 @@
+package phish
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// contentReasons are what anybody's phishing shows, whoever it is sent to. They make the probability and no points:
+// findings of a scan stay with what uses the names or the mail of declared organisations, and a mailbox's daily
+// spam is not told there.
+func (d *Detector) contentReasons(v *verdict, x *message, s *mailState) {
+	if x.report() {
+		return // a bounce repeats what somebody else wrote
+	}
+	c := &content{d: d, v: v, x: x, s: s, m: x.e.Mail, f: x.e.Fields}
+	c.links()
+	c.sender()
+	c.subject()
+	c.stories()
+	c.body()
+	c.files()
+}
+
+// report says whether the message is a delivery report (RFC 3464).
+func (x *message) report() bool {
+	return strings.HasPrefix(strings.ToLower(x.e.Fields.Value("header.content-type")), "multipart/report")
+}
+
+type content struct {
+	d       *Detector
+	v       *verdict
+	x       *message
+	s       *mailState
+	m       *ocsf.Mail
+	f       ocsf.Fields
+	foreign *link // the first link to a place that neither the sender nor the tenant's mail knows
+	sites   int   // different sites linked
+	odd     bool  // something about the sender or the links is not as honest mail has it
+}
+
+func (c *content) say(name string, share float64, text string) {
+	if c.m.Bulk {
+		share /= 2
+	}
+	c.v.add(reason{name: name, class: name, weight: prior(name) * share, text: text})
+	c.odd = c.odd || name[:4] == "from" || name[:4] == "link"
+}
+
+// sender: an address made by a program, on a free host, or of the wrong kind for the name it bears.
+func (c *content) sender() {
+	x, m := c.x, c.m
+	if x.from != nil {
+		return
+	}
+	local, _, _ := strings.Cut(m.From, "@")
+	name, tld := splitApex(apexOf(x.fromDomain))
+	low := strings.ToLower(m.FromName)
+	switch {
+	case m.From == "":
+		c.say("from-none", 1, "it names no sender")
+	case onFreeHost(x.fromDomain):
+		c.say("from-free-host", 1, "its sender's address lies on a free host: "+x.fromDomain)
+	case randomLabel(name):
+		c.say("from-random", 1, "the sender's domain looks made by a program: "+x.fromDomain)
+	case digits(name) >= 2 && len(name) > 4:
+		c.say("from-digits", 1, "the sender's domain holds digits: "+x.fromDomain)
+	}
+	if randomLabel(local) {
+		c.say("from-random-name", 1, "the sender's address looks made by a program: "+m.From)
+	}
+	if abusedTLD[lastLabel(tld)] {
+		c.say("from-odd-tld", 1, "the sender's top-level domain ."+tld+" is one that abuse prefers")
+	}
+	if strings.Count(x.fromDomain, ".") >= 3 && len(x.fromDomain) > 30 {
+		c.say("from-deep", 1, "the sender's domain is long and deep: "+x.fromDomain)
+	}
+	if b := brandInHost(x.fromDomain); b != nil {
+		c.say("from-brand-host", 1, "the sender's domain "+x.fromDomain+" carries the name of "+b.name)
+	} else if b := brandIn(strings.NewReplacer(".", " ", "-", " ", "_", " ").Replace(local)); b != nil && len(b.name) >= 4 {
+		if own, holds := b.owns(x.fromDomain); !own && !holds && !freemail[x.fromDomain] {
+			c.say("from-brand-local", 1, "the sender's address "+m.From+" carries the name of "+b.name)
+		}
+	}
+	c.displayed(low)
+	if freemail[x.fromDomain] && (companyName(low) || companyName(local)) {
+		c.say("from-personal-mailbox", 1, "it speaks for an office and comes from a personal mailbox, "+m.From)
+	}
+	if len(m.To) > 0 && m.From == m.To[0] {
+		c.say("from-self", 1, "it says it is from its own recipient")
+	}
+	c.identity()
+}
+
+// displayed: what the display name shows.
+func (c *content) displayed(low string) {
+	m := c.m
+	if i := strings.IndexByte(low, '@'); i > 0 && i < len(low)-3 && strings.IndexByte(low[i:], '.') > 0 && !strings.Contains(low, m.From) {
+		if shown := strings.Trim(wordAround(low, i), `<>"'()[],;:`); siteOf(domainOf(shown)) != c.x.fromSite {
+			c.say("from-shows-address", 1, "its display name shows another address, "+shown)
+		}
+	}
+	if disguised(m.FromName) {
+		c.say("from-disguised-letters", 1, "its display name mixes alphabets or holds letters nobody sees")
+	} else if hasEmoji(m.FromName) {
+		c.say("from-emoji", 1, "its display name holds a pictogram")
+	}
+	for i, to := range m.To {
+		local, dom, _ := strings.Cut(to, "@")
+		if i == 3 || len(local) < 4 {
+			break
+		}
+		if own, _ := splitApex(apexOf(dom)); len(own) >= 5 && c.x.fromSite != siteOf(dom) && strings.Contains(low, own) {
+			c.say("from-shows-recipient", 1, "its display name shows the recipient's own organisation, "+own)
+			break
+		}
+	}
+}
+
+// identity: the Message-ID that the sender's system gave, and the time it says it was sent.
+func (c *content) identity() {
+	m, x := c.m, c.x
+	_, dom, ok := strings.Cut(m.MessageID, "@")
+	dom = strings.ToLower(strings.Trim(dom, "[]"))
+	switch {
+	case m.MessageID == "":
+		c.say("id-none", 1, "it has no Message-ID")
+	case !ok || strings.IndexByte(dom, '.') < 0:
+		c.say("id-odd", 1, "its Message-ID names no host: "+clipText(m.MessageID, 60))
+	case x.fromSite != "" && siteOf(dom) != x.fromSite && !freemail[dom] && !platformID(dom):
+		c.say("id-foreign", 1, "its Message-ID was given by "+siteOf(dom)+", not by the sender's system")
+	}
+	if sent, err := time.Parse(time.RFC3339, c.f.Value("date.sent")); err == nil && !x.e.Time.IsZero() {
+		if off := sent.Sub(x.e.Time); off > 24*time.Hour || off < -7*24*time.Hour {
+			c.say("date-off", 1, "its Date lies "+(off.Abs()/(24*time.Hour)*24).String()+" from its receipt")
+		}
+	}
+}
+
+// platformID are hosts of mail programs and services that give Message-IDs for everybody's domains.
+func platformID(dom string) bool {
+	for _, p := range [...]string{"outlook.com", "google.com", "gmail.com", "amazonses.com", "sendgrid.net", "mailgun.net", "mailgun.org", "mcsv.net", "mandrillapp.com", "exacttarget.com", "sparkpostmail.com",
+		"salesforce.com", "hubspot.com", "mailjet.com", "sendinblue.com", "brevo.com", "yahoo.com", "icloud.com", "apple.com", "mktomail.com", "postmarkapp.com", "mtasv.net", "zendesk.com", "protonmail.com", "javamail", "local", "localdomain", "lan", "internal"} {
+		if within(dom, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// subject: its shape. Emoji, capitals and codes are everyday in advertising, so each weighs little.
+func (c *content) subject() {
+	m := c.m
+	subj := m.Subject
+	low := strings.ToLower(subj)
+	if disguised(subj) {
+		c.say("subject-disguised-letters", 1, "its subject mixes alphabets or holds letters nobody sees")
+	}
+	if hasEmoji(subj) {
+		c.say("subject-emoji", 1, "its subject holds a pictogram")
+	}
+	if l, u := letters(subj); l > 12 && u*2 > l {
+		c.say("subject-capitals", 1, "its subject shouts")
+	}
+	if strings.Contains(subj, "!!") || strings.Contains(subj, "!") && len(subj) > 8 {
+		c.say("subject-exclaims", 1, "its subject exclaims")
+	}
+	for i, to := range m.To {
+		local, dom, _ := strings.Cut(to, "@")
+		if i == 3 {
+			break
+		}
+		if strings.Contains(low, to) || len(dom) > 5 && strings.Contains(low, dom) || len(local) >= 5 && containsWords(foldName(low), foldName(local)) {
+			c.say("subject-recipient", 1, "its subject carries the recipient's address")
+			break
+		}
+	}
+	if r := c.f.Value("header.references"); isReply(low) && m.InReplyTo == "" && r == "" {
+		c.say("subject-false-reply", 1, "it pretends to answer, and names no earlier mail")
+	}
+	if n := strings.Count(low, "#"); n > 0 && digits(low) >= 4 || longCode(low) {
+		c.say("subject-code", 1, "its subject carries a case number")
+	}
+	if m.FromName == "" || strings.EqualFold(m.FromName, m.From) {
+		if b := brandIn(low); b != nil {
+			if own, holds := b.owns(c.x.fromDomain); !own && !holds && !isReply(low) {
+				c.say("subject-brand", 1, "its subject names "+b.name+", and its sender is nameless at "+c.x.fromDomain)
+			}
+		}
+	}
+}
+
+func isReply(low string) bool {
+	for _, p := range [...]string{"re:", "aw:", "sv:", "antw:", "rv:", "res:", "tr:", "fw:", "fwd:", "wg:"} {
+		if strings.HasPrefix(low, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// stories: the lures that the text tells, and to whom. A story without any way to answer it weighs less.
+func (c *content) stories() {
+	x := c.x
+	answered := c.m.InReplyTo != "" && c.f.Value("header.references") != ""
+	way := c.foreign != nil || len(c.m.Attachments) > 0 || x.e.Fields.Value("body.form") != ""
+	for i := range lures {
+		l := &lures[i]
+		hits := x.found.hits[lists+i]
+		if hits == 0 {
+			continue
+		}
+		share := [...]float64{0, 0.5, 0.9, 1.1, 1.2, 1.3}[min(int(hits), 5)]
+		switch {
+		case l.alone && hits < 2:
+			share = 0.2
+		case !l.alone && !way:
+			share *= 0.3
+		}
+		if answered {
+			share *= 0.4 // a thread that speaks of such things speaks of its own matters more often
+		}
+		c.say(l.name, share, fmt.Sprintf("it tells a story that scams tell (“%s”%s)", x.found.first[lists+i], more(int(hits)-1)))
+	}
+	if g := x.found.first[listGreeting]; g != "" && !answered {
+		c.say("greeting-nobody", 1, "it greets nobody by name (“"+g+"”)")
+	} else if len(c.m.To) > 0 && !answered {
+		if local, _, _ := strings.Cut(c.m.To[0], "@"); len(local) >= 3 {
+			for _, g := range [...]string{"dear ", "hello ", "hi ", "hallo ", "bonjour ", "hola ", "olá ", "ciao ", "liebe/r ", "guten tag ", "attention "} {
+				if i := strings.Index(x.text, g+local); i >= 0 && i < 400 {
+					c.say("greeting-mailbox", 1, "it greets the mailbox instead of a person")
+					break
+				}
+			}
+		}
+	}
+	if u := x.ask.urgency; u != "" && way && !answered {
+		c.say("text-urgency", 1, "it presses for time (“"+u+"”)")
+	}
+	if w := x.ask.credential; w != "" && c.foreign != nil && !answered {
+		c.say("text-credential", 1, "it speaks of signing in or confirming (“"+w+"”)")
+	}
+	if money(x.text) && !answered {
+		c.say("text-money", 1, "it speaks of a sum of money")
+	}
+	if b := brandIn(clipBytes(x.text, 4000)); b != nil && !answered && c.foreign != nil {
+		if own, holds := b.owns(x.fromDomain); !own && !holds {
+			if mine, _ := b.owns(c.foreign.host); !mine {
+				c.say("text-brand", 1, "it speaks of "+b.name+" and leads to "+c.foreign.site)
+			}
+		}
+	}
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return " and " + strconv.Itoa(n) + " more"
+}
+
+// body: how it is made.
+func (c *content) body() {
+	m, x := c.m, c.x
+	kind := strings.ToLower(c.f.Value("header.content-type"))
+	links := len(x.links)
+	short := len(m.Text) < 300
+	if strings.HasPrefix(kind, "text/html") {
+		c.say("html-only", 1, "it is HTML without a plain part")
+		if strings.EqualFold(strings.TrimSpace(c.f.Value("header.content-transfer-encoding")), "base64") && ascii(m.Text) {
+			c.say("base64-without-need", 1, "its text is encoded as if it were a file")
+		}
+	}
+	images, _ := strconv.Atoi(c.f.Value("body.images"))
+	if images > 0 && len(m.Text) < 200 && c.foreign != nil && m.InReplyTo == "" {
+		c.say("image-only", 1, "it shows pictures and hardly any text, with a link to "+c.foreign.site)
+	}
+	if c.f.Value("body.dataimage") != "" {
+		c.say("image-inside-link", 1, "it carries a picture inside its HTML")
+	}
+	if c.f.Value("body.form") != "" || c.f.Value("body.input") != "" {
+		c.say("form-in-body", 1, "it holds a form to fill in")
+	}
+	if n, _ := strconv.Atoi(c.f.Value("body.hidden")); n > 60 {
+		c.say("text-hidden", 1, "it holds "+strconv.Itoa(n)+" bytes of text nobody sees")
+	}
+	if short && c.foreign != nil && c.sites <= 2 && links <= 4 && m.InReplyTo == "" {
+		c.say("short-with-link", 1, "it is short and leads to "+c.foreign.site)
+	}
+	if disguised(clipBytes(m.Text, 4000)) {
+		c.say("text-disguised-letters", 1, "its text mixes alphabets within words")
+	}
+}
+
+// files: kinds of attachments beyond those that run.
+func (c *content) files() {
+	for i := range c.m.Attachments {
+		a := &c.m.Attachments[i]
+		switch ext := extension(a.Name); {
+		case ext == "pdf" && len(c.m.Text) < 300 && c.m.InReplyTo == "":
+			c.say("file-pdf-alone", 1, "it says little and carries "+a.Name)
+		case ext == "ics" && c.foreign != nil:
+			c.say("file-calendar", 1, "it carries an invitation with a link to "+c.foreign.site)
+		}
+	}
+	for i := range c.m.Links {
+		switch c.m.Links[i].From {
+		case "qr":
+			c.say("link-qr", 1, "a picture holds a code that leads to "+c.m.Links[i].Host)
+		case "pdf":
+			c.say("link-pdf", 1, "an attached PDF leads to "+c.m.Links[i].Host)
+		}
+	}
+}
+
+func clipBytes(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func wordAround(s string, i int) string {
+	from := strings.LastIndexAny(s[:i], " \t<\"(") + 1
+	if end := strings.IndexAny(s[i:], " \t>\")"); end >= 0 {
+		return s[from : i+end]
+	}
+	return s[from:]
+}
+
+// companyName reports whether a name is that of an office and not of a person.
+func companyName(low string) bool {
+	for _, w := range strings.FieldsFunc(low, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if officeWords[w] {
+			return true
+		}
+	}
+	return false
+}
+
+var officeWords = set("support", "service", "services", "team", "billing", "account", "accounts", "department", "dept", "admin", "administrator", "security", "helpdesk", "customer", "bank", "office", "hr", "payroll",
+	"invoice", "delivery", "notification", "notifications", "alert", "alerts", "noreply", "info", "winner", "claims", "lottery", "foundation", "compensation", "kundenservice", "kundendienst", "rechnung", "paket", "client", "facture", "livraison",
+	"soporte", "cliente", "clientes", "banco", "assistenza", "servizio", "suporte", "atendimento", "klantenservice", "government", "ministry", "fbi", "irs", "customs", "express", "ltd", "inc", "gmbh", "corporation")

@@ -1,0 +1,219 @@
+package phish
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/breakwater-project/breakwater/internal/detect/phish/learned"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+)
+
+// The shipped thresholds. A message at Threshold or above is called phish; one in the band below it, from
+// SuspiciousFrom on, and one that cannot be parsed is suspicious.
+const (
+	BaseOdds       = -4.0 // log odds of phishing before anything is known: one mail in 55
+	Threshold      = 0.5
+	SuspiciousFrom = 0.4
+)
+
+// Verdicts, as MailVerdict.Verdict has them.
+const (
+	Clean      = "clean"
+	Suspicious = "suspicious"
+	Phish      = "phish"
+)
+
+// fade is what the first, second and further reasons of one group count: they are mostly consequences of one
+// another, so that adding them in full, as if independent, would be far too sure (the calibration of naive Bayes;
+// Zadrozny and Elkan 2001).
+var fade = [...]float64{1, 0.6, 0.4, 0.25, 0.15, 0.1}
+
+// provenShare is what reasons that fit anybody's mail count in proven mail of a declared organisation: its people
+// are known, and its own habit tells more.
+const provenShare = 0.35
+
+// odds returns the log odds of the reasons drawn by hand, without the base rate and without what was learned.
+func (v *verdict) odds() float64 {
+	sum := 0.0
+	var groups [16]struct {
+		name string
+		n    int
+	}
+	for i := range v.reasons { // strongest first
+		r := &v.reasons[i]
+		p := priorsByName[r.name]
+		if p == nil || p.group == "learned" {
+			continue
+		}
+		w := r.weight
+		if v.authentic && r.points == 0 {
+			w *= provenShare
+		}
+		if p.group == "known" || p.group == "partner" || p.group == "parse" || v.authentic && r.points > 0 {
+			sum += w
+			continue
+		}
+		for g := range groups {
+			if groups[g].name == "" {
+				groups[g].name = p.group
+			}
+			if groups[g].name == p.group {
+				sum += w * fade[min(groups[g].n, len(fade)-1)]
+				groups[g].n++
+				break
+			}
+		}
+	}
+	return sum
+}
+
+// learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation
+// it adds nothing that speaks for it, and a third of what speaks against it: a partner's mail looks honest by its
+// words even when an intruder writes it.
+func (d *Detector) learnedOdds(x *message, v *verdict, prior float64) float64 {
+	if d.learned == nil {
+		return 0
+	}
+	add := d.learned.Odds(x.vector(), prior) - (BaseOdds + prior)
+	if v.authentic {
+		add = max(0, min(add, 3)) / 3
+	}
+	return add
+}
+
+func (x *message) vector() *learned.Vector {
+	return learned.Features(x.e, x.text, x.ends())
+}
+
+// ends are the links as they end, for the learned features.
+func (x *message) ends() []learned.Link {
+	out := make([]learned.Link, 0, len(x.links))
+	for i := range x.links {
+		l := &x.links[i]
+		_, tld := splitApex(l.apex)
+		out = append(out, learned.Link{URL: l.raw, Host: l.host, TLD: tld, Text: l.text, Own: l.site == x.fromSite, Free: onFreeHost(l.host), Common: commonSites[l.apex]})
+	}
+	return out
+}
+
+// judge brings the reasons of a message to a verdict.
+func (d *Detector) judge(x *message, v *verdict) ocsf.MailVerdict {
+	z := v.odds()
+	total := BaseOdds + z
+	if add := d.learnedOdds(x, v, z); add != 0 {
+		total += add
+		v.learned = add
+	}
+	out := ocsf.MailVerdict{Score: 1 / (1 + math.Exp(-total)), Threshold: d.threshold, Points: v.points, Rule: v.rule.id, Verdict: Clean}
+	unread := slices.ContainsFunc(v.reasons, func(r reason) bool { return r.kind == kindUnparsable })
+	switch {
+	case out.Score >= d.threshold:
+		out.Verdict = Phish
+	case out.Score >= d.threshold*SuspiciousFrom/Threshold || unread:
+		out.Verdict = Suspicious
+	}
+	for i := range v.reasons {
+		r := &v.reasons[i]
+		out.Reasons = append(out.Reasons, ocsf.MailReason{Name: r.name, Weight: math.Round(r.weight*100) / 100, Text: r.text, Apex: r.apex})
+	}
+	if v.learned != 0 {
+		text := "training on this site's mail speaks against it"
+		if v.learned < 0 {
+			text = "training on this site's mail speaks for it"
+		}
+		out.Reasons = append(out.Reasons, ocsf.MailReason{Name: "learned", Weight: math.Round(v.learned*100) / 100, Text: text})
+		slices.SortStableFunc(out.Reasons, func(a, b ocsf.MailReason) int { return cmp.Compare(math.Abs(b.Weight), math.Abs(a.Weight)) })
+	}
+	return out
+}
+
+// Judge says what a message is: clean, suspicious or phish, with a calibrated probability and the reasons, strongest
+// first. It reads what was learned and changes nothing. Rule and Points name the finding that Process makes of it.
+func (d *Detector) Judge(e *ocsf.Event) ocsf.MailVerdict {
+	if e == nil || e.Mail == nil {
+		return ocsf.MailVerdict{Verdict: Clean, Threshold: d.threshold}
+	}
+	s := d.state.Mail[e.Tenant]
+	if s == nil {
+		s = newMailState()
+	}
+	x := d.read(e)
+	return d.judge(x, d.score(x, s))
+}
+
+// Learn takes a judged message into the habits of its tenant. What was called phish or suspicious is counted and not
+// learned, so that one lure does not make the next ordinary.
+func (d *Detector) Learn(e *ocsf.Event, verdict ocsf.MailVerdict) {
+	if e == nil || e.Mail == nil {
+		return
+	}
+	x := d.read(e)
+	d.learn(d.tenantState(e.Tenant), x, given(&verdict))
+}
+
+// Prior returns the log odds that the reasons drawn by hand come to, and the features that training learns from.
+func (d *Detector) Prior(e *ocsf.Event) (odds float64, features *learned.Vector) {
+	if e == nil || e.Mail == nil {
+		return 0, &learned.Vector{}
+	}
+	s := d.state.Mail[e.Tenant]
+	if s == nil {
+		s = newMailState()
+	}
+	x := d.read(e)
+	v := d.score(x, s)
+	return v.odds(), x.vector()
+}
+
+// UseModel makes the detector add what a model learned, and takes the model's threshold; nil takes both away.
+func (d *Detector) UseModel(m *learned.Model) {
+	d.learned, d.threshold = m, Threshold
+	if m != nil && m.Threshold > 0 && m.Threshold < 1 {
+		d.threshold = m.Threshold
+	}
+}
+
+// SetThreshold sets from which probability on, above 0 and below 1, a message is called phish.
+func (d *Detector) SetThreshold(p float64) {
+	if p > 0 && p < 1 {
+		d.threshold = p
+	}
+}
+
+// given turns a verdict that a gateway made into the form that findings are made of.
+func given(m *ocsf.MailVerdict) *verdict {
+	v := &verdict{points: m.Points, severity: severityOf(m.Points), called: m.Verdict}
+	top := kindCommodity
+	for k, r := range rules {
+		if r.id == m.Rule {
+			top = k
+		}
+	}
+	v.rule = rules[top]
+	for _, r := range m.Reasons {
+		kind := kindContext
+		if p := priorsByName[r.Name]; p != nil && (p.group == "known" || p.group == "partner") {
+			kind = top
+		}
+		v.reasons = append(v.reasons, reason{name: r.Name, weight: r.Weight, points: max(0, int(math.Round(r.Weight*pointsPerUnit))), text: r.Text, apex: r.Apex, kind: kind})
+		v.form = v.form || r.Name == "sign-in-elsewhere" || r.Name == "sign-in-unproven" || r.Name == "partner-sign-in"
+		v.attached = v.attached || p(r.Name) == "file"
+	}
+	v.atLeastLow()
+	return v
+}
+
+func p(name string) string {
+	if p := priorsByName[name]; p != nil {
+		return p.group
+	}
+	return ""
+}
+
+// atLeastLow tells a message that is called phish, whatever its points.
+func (v *verdict) atLeastLow() {
+	if v.called == Phish && v.severity < ocsf.SeverityLow {
+		v.severity = ocsf.SeverityLow
+	}
+}
