@@ -91,6 +91,9 @@ func (d *Detector) read(e *ocsf.Event) bool {
 	}
 	d.acts, d.counted = d.acts[:0], false
 	reader(d, e)
+	if ts := d.tenants[e.Tenant]; ts.learned {
+		ts.settle(d, e.Time.UnixNano())
+	}
 	return len(d.acts) > 0
 }
 
@@ -184,6 +187,7 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 				d.emit(ts, k, s, emit)
 			}
 		}
+		ts.closeDoubts(d, at, func(k sourceKey, s *source) { emit(d.finding(ts, k, s)) })
 		ts.closeNoise(d, at, emit)
 	}
 	if at >= d.nextPurge {
@@ -218,6 +222,14 @@ func (d *Detector) Conclude(emit detect.Emit) {
 		for _, k := range ts.activeKeys() {
 			if s := ts.active[k]; s.Episode.Dirty {
 				emit(d.finding(ts, k, s))
+			}
+		}
+		for _, k := range ts.doubtKeys() {
+			x := ts.doubts[k]
+			for _, ep := range x.Episodes {
+				if ep.Explained && ep.Dirty {
+					emit(d.finding(ts, k, &source{Class: x.Class, Episode: ep}))
+				}
 			}
 		}
 		if n := ts.noise; n.untold() {

@@ -28,6 +28,7 @@ func (d *Detector) close(ts *tenantState, key sourceKey, s *source, emit detect.
 	if s.Episode.Dirty {
 		d.emit(ts, key, s, emit)
 	}
+	ts.doubt(key, s)
 	s.Episode = nil
 	delete(ts.active, key)
 }
@@ -99,6 +100,11 @@ func (d *Detector) finding(ts *tenantState, key sourceKey, s *source) *ocsf.Find
 	}
 	f.Title = ep.title(s.Class, key, f, list, broad)
 	f.Reason = ep.reason(s.Class, key, list)
+	if ep.Explained && ep.doubtful(s.Class) {
+		f.Severity, f.Confidence = ocsf.SeverityInformational, confidence[ocsf.SeverityLow]
+		f.Title = "Domain controllers replicate, as " + key.name() + " turned out to be one"
+		f.Reason += " Since then it was seen to serve others as a domain controller, or its name and other addresses did, so that this is what controllers do among themselves."
+	}
 	if p := ep.Approval; p != nil {
 		f.Suppressed = &ocsf.Suppression{By: "approval", Owner: p.Owner, Reason: p.Reason, Until: p.Until}
 		f.Reason += fmt.Sprintf(" It is approved by %s until %s: %s.", p.Owner, p.Until.UTC().Format(time.RFC3339), p.Reason)

@@ -37,6 +37,11 @@ type tenantState struct {
 	resolvers       map[netip.Addr]*askers
 	controllers     map[netip.Addr]struct{}
 	controllerNames map[string]struct{}
+	members         map[netip.Addr]*askers // who was asked as a controller is, and is not known to be one
+	named           map[string][]netip.Addr
+	names           map[netip.Addr][]string // the other way round
+	doubts          map[sourceKey]*doubts
+	learned         bool // something new of controllers that was not looked at by settle
 	zones           map[string]*zone
 	strong, weak    []uint32          // sources that got tickets under a strong and a weak cipher
 	pairs           [pairsSeen]uint64 // who asked whom lately; saves work and decides nothing
@@ -56,7 +61,8 @@ type zone struct{ Names []uint32 }
 
 func newTenant(id tenant.ID, m *tenant.Model) *tenantState {
 	ts := &tenantState{id: id, sources: map[sourceKey]*source{}, active: map[sourceKey]*source{}, trusts: map[trustKind]*habit{},
-		resolvers: map[netip.Addr]*askers{}, controllers: map[netip.Addr]struct{}{}, controllerNames: map[string]struct{}{}, zones: map[string]*zone{}}
+		resolvers: map[netip.Addr]*askers{}, controllers: map[netip.Addr]struct{}{}, controllerNames: map[string]struct{}{}, zones: map[string]*zone{},
+		members: map[netip.Addr]*askers{}, named: map[string][]netip.Addr{}, names: map[netip.Addr][]string{}, doubts: map[sourceKey]*doubts{}}
 	if t := m.Tenant(id); t != nil {
 		ts.networks, ts.domains = t.Networks, t.Domains
 	}
@@ -168,20 +174,6 @@ func (ts *tenantState) asksForOthers(a netip.Addr) bool {
 	return r != nil && len(r.Hosts) >= resolverAsks
 }
 
-// sawController notes a domain controller by address or by name.
-func (ts *tenantState) sawController(a netip.Addr, name string) {
-	if a.IsValid() && len(ts.controllers) < maxServers && ts.own(a) {
-		ts.controllers[a] = struct{}{}
-	}
-	if name != "" && len(ts.controllerNames) < maxServers {
-		ts.controllerNames[strings.ToLower(name)] = struct{}{}
-	}
-}
-
-func (ts *tenantState) controls(a netip.Addr) bool { _, ok := ts.controllers[a]; return ok }
-
-func (ts *tenantState) controlsName(name string) bool { _, ok := ts.controllerNames[name]; return ok }
-
 // sawCipher notes which sources get tickets under which ciphers.
 func (ts *tenantState) sawCipher(src netip.Addr, weak bool) {
 	list := &ts.strong
@@ -238,6 +230,15 @@ func (ts *tenantState) copyLearned() *tenantState {
 	maps.Copy(c.controllerNames, ts.controllerNames)
 	for k, v := range ts.resolvers {
 		c.resolvers[k] = &askers{slices.Clone(v.Hosts)}
+	}
+	for k, v := range ts.members {
+		c.members[k] = &askers{slices.Clone(v.Hosts)}
+	}
+	for k, v := range ts.named {
+		c.named[k] = slices.Clone(v)
+	}
+	for k, v := range ts.names {
+		c.names[k] = slices.Clone(v)
 	}
 	for k, v := range ts.zones {
 		c.zones[k] = &zone{slices.Clone(v.Names)}

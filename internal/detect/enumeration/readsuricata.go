@@ -45,7 +45,7 @@ func (d *Detector) eveKerberos(e *ocsf.Event) {
 // eveSMB reads Suricata's smb events: opened shares, and remote procedures within pipes.
 func (d *Detector) eveSMB(e *ocsf.Event) {
 	if e.Activity == "tree_connect" || e.Activity == "tree_connect_andx" {
-		d.share(ends(e, 445), field(e, "smb.share"))
+		d.opened(e, field(e, "smb.share"))
 		return
 	}
 	d.eveCall(e, "smb.dcerpc.", 445)
@@ -78,8 +78,14 @@ func (d *Detector) eveCall(e *ocsf.Event, prefix string, port uint16) {
 		if !there {
 			break
 		}
-		op := opnums[strings.ToLower(uuid)][n]
-		if ack := e.Fields.Value(p + ".ack_result"); op == "" || ack != "" && ack != "0" {
+		uuid = strings.ToLower(uuid)
+		op, ack := opnums[uuid][n], e.Fields.Value(p+".ack_result")
+		if uuid == netlogonInterface && (ack == "" || ack == "0") && onSecureChannel("", n) {
+			a := ends(e, port)
+			d.tenant(e.Tenant).sawMember(a.src, a.target)
+			return
+		}
+		if op == "" || ack != "" && ack != "0" {
 			continue
 		}
 		if name != "" && name != op {

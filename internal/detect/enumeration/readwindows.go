@@ -73,9 +73,9 @@ func (d *Detector) objectAccess(e *ocsf.Event) {
 			continue
 		}
 		who := strings.ToLower(e.Fields.Value("SubjectUserName"))
-		if name, machine := strings.CutSuffix(who, "$"); who == "" || machine && d.tenant(e.Tenant).controlsName(name) {
+		if name, machine := strings.CutSuffix(who, "$"); who == "" || machine && d.tenant(e.Tenant).controlsName(shortName(name)) {
 			return
-		} else if machine && strings.EqualFold(name, e.Device) {
+		} else if machine && shortName(name) == shortName(e.Device) {
 			return // the controller to itself
 		}
 		a := act{kind: kindReplication, account: who, actor: who, host: strings.ToLower(e.Device), byName: true, granted: true}

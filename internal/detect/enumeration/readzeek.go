@@ -74,6 +74,9 @@ func (d *Detector) question(e *ocsf.Event, q question) {
 	a := ends(e, 53)
 	ts := d.tenant(e.Tenant)
 	ts.sawQuestion(a.src, a.target)
+	if q.answered && len(e.Answers) > 0 {
+		ts.learnNames(q, a.target, e.Answers)
+	}
 	switch q.kind {
 	case "PTR", "*", "ANY":
 		addr, ok := reverseAddr(q.name)
@@ -218,6 +221,11 @@ func preauthWanted(s string) bool {
 // zeekSearch reads a record of Zeek's ldap_search.log.
 func (d *Detector) zeekSearch(e *ocsf.Event) {
 	scope := strings.ToLower(field(e, "scope"))
+	if filter := field(e, "filter"); ldapPing(filter) {
+		a := ends(e, 389)
+		d.tenant(e.Tenant).sawMember(a.src, a.target)
+		return
+	}
 	if scope == "base" || strings.HasSuffix(scope, "_base") {
 		return
 	}
@@ -225,6 +233,17 @@ func (d *Detector) zeekSearch(e *ocsf.Event) {
 	a := ends(e, 389)
 	d.listing(a, listing{filter: field(e, "filter"), level: strings.Contains(scope, "single") || strings.Contains(scope, "one"),
 		attributes: field(e, "attributes"), results: many})
+}
+
+// ldapPing reports whether a filter is that by which members find out whether a controller is alive (MS-ADTS 6.3.3.1).
+func ldapPing(filter string) bool {
+	const sign = "(ntver="
+	for i := 0; i+len(sign) <= min(len(filter), maxFilter); i++ {
+		if filter[i] == '(' && strings.EqualFold(filter[i:i+len(sign)], sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // listing is one LDAP search, as any source tells it.
@@ -269,8 +288,13 @@ func (d *Detector) listing(a act, l listing) {
 
 // zeekRPC reads a record of Zeek's dce_rpc.log.
 func (d *Detector) zeekRPC(e *ocsf.Event) {
-	a, ok := callOf(ends(e, 0), field(e, "endpoint"), field(e, "operation"), e.Time.UnixNano()/1e8)
-	if ok {
+	endpoint, operation := field(e, "endpoint"), field(e, "operation")
+	a := ends(e, 0)
+	if strings.EqualFold(endpoint, "netlogon") && onSecureChannel(operation, 0) {
+		d.tenant(e.Tenant).sawMember(a.src, a.target)
+		return
+	}
+	if a, ok := callOf(a, endpoint, operation, e.Time.UnixNano()/1e8); ok {
 		d.call(e, a)
 	}
 }
@@ -290,7 +314,19 @@ func (d *Detector) call(e *ocsf.Event, a act) {
 
 // zeekMapping reads a record of Zeek's smb_mapping.log.
 func (d *Detector) zeekMapping(e *ocsf.Event) {
-	d.share(ends(e, 445), field(e, "path"))
+	d.opened(e, field(e, "path"))
+}
+
+// opened reads a share that was opened, as a sensor saw it.
+func (d *Detector) opened(e *ocsf.Event, path string) {
+	a := ends(e, 445)
+	if name := path[strings.LastIndexByte(path, '\\')+1:]; strings.EqualFold(name, "SYSVOL") || strings.EqualFold(name, "NETLOGON") {
+		if e.Status != ocsf.StatusFailure {
+			d.tenant(e.Tenant).sawMember(a.src, a.target)
+		}
+		return // every member opens these by itself
+	}
+	d.share(a, path)
 }
 
 // zeekFile reads a record of Zeek's smb_files.log: only what lies on an admin share is a sign.

@@ -24,6 +24,9 @@ type savedTenant struct {
 	Resolvers       []savedResolver
 	Controllers     []netip.Addr
 	ControllerNames []string
+	Members         []savedResolver
+	Named           []savedName
+	Doubts          []savedDoubt
 	Zones           []savedZone
 	Strong, Weak    []uint32
 	Noise           *noise
@@ -44,6 +47,16 @@ type savedTrust struct {
 type savedResolver struct {
 	Addr  netip.Addr
 	Hosts []uint32
+}
+
+type savedName struct {
+	Name      string
+	Addresses []netip.Addr
+}
+
+type savedDoubt struct {
+	Key    sourceKey
+	Doubts doubts
 }
 
 type savedZone struct {
@@ -91,6 +104,17 @@ func (ts *tenantState) save() savedTenant {
 		out.ControllerNames = append(out.ControllerNames, n)
 	}
 	slices.Sort(out.ControllerNames)
+	for a, r := range ts.members {
+		out.Members = append(out.Members, savedResolver{a, r.Hosts})
+	}
+	slices.SortFunc(out.Members, func(a, b savedResolver) int { return a.Addr.Compare(b.Addr) })
+	for n, list := range ts.named {
+		out.Named = append(out.Named, savedName{n, list})
+	}
+	slices.SortFunc(out.Named, func(a, b savedName) int { return strings.Compare(a.Name, b.Name) })
+	for _, k := range ts.doubtKeys() {
+		out.Doubts = append(out.Doubts, savedDoubt{k, *ts.doubts[k]})
+	}
 	for n, z := range ts.zones {
 		out.Zones = append(out.Zones, savedZone{n, z.Names})
 	}
@@ -134,8 +158,28 @@ func (d *Detector) Restore(b []byte) error {
 			ts.controllers[a] = struct{}{}
 		}
 		for _, n := range st.ControllerNames {
-			ts.controllerNames[n] = struct{}{}
+			ts.controllerNames[shortName(n)] = struct{}{} // earlier versions kept whole names
 		}
+		for _, x := range st.Members {
+			ts.members[x.Addr] = &askers{x.Hosts}
+		}
+		for _, x := range st.Named {
+			for _, a := range x.Addresses {
+				ts.sawAddress(x.Name, a)
+			}
+		}
+		for _, x := range st.Doubts {
+			for _, ep := range x.Doubts.Episodes {
+				if ep == nil {
+					return fmt.Errorf("reading the state of enumeration: an empty episode of tenant %s", st.ID)
+				}
+				if err := (&source{Episode: ep}).check(); err != nil {
+					return fmt.Errorf("reading the state of enumeration: tenant %s: %w", st.ID, err)
+				}
+			}
+			ts.doubts[x.Key] = &x.Doubts
+		}
+		ts.learned = false
 		for _, z := range st.Zones {
 			ts.zones[z.Name] = &zone{z.Names}
 		}

@@ -62,6 +62,7 @@ type episode struct {
 	Severity    ocsf.Severity
 	Told        int // Count at the last emission
 	Dirty       bool
+	Explained   bool // its source turned out to be what does this for a living
 }
 
 // kindPeak is the most of one kind in an episode.
