@@ -71,7 +71,7 @@ func generateBusiness(archive string, n int) ([]Message, error) {
 	var out []Message
 	for s := range businessSenders {
 		v := newVendor(rng, s, layouts[order[s*len(order)/businessSenders]])
-		begin := businessFrom.Add(businessTo.Sub(businessFrom) * time.Duration(s) / businessSenders)
+		begin := businessFrom.Add(time.Duration(s) * (businessTo.Sub(businessFrom) / businessSenders))
 		for i := range n / businessSenders {
 			at := begin.Add(time.Duration(rng.IntN(100*24*60)) * time.Minute)
 			raw := v.write(rng, at)
