@@ -13,6 +13,9 @@
 // severity respects. What was reported as more than a remark is never learned, nor what an approval of kind scan
 // covers; the latter is kept apart and shown as suppressed. Sources in the Internet are counted once a day.
 //
+// Domain controllers replicate among themselves; who is one is learned from what it does for others (controllers.go),
+// and a replication that was told before that was known is then told again as what it was.
+//
 // State is bounded: at most maxSources sources a tenant, maxThings things of a kind, habitDays days of habit. A
 // source that is forgotten is judged anew. Nothing here fails on any event; what can't be read is not looked at.
 package enumeration
@@ -189,6 +192,7 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 		}
 		ts.closeDoubts(d, at, func(k sourceKey, s *source) { emit(d.finding(ts, k, s)) })
 		ts.closeNoise(d, at, emit)
+		ts.release(at)
 	}
 	if at >= d.nextPurge {
 		d.nextPurge = at + purgeEvery
@@ -201,15 +205,12 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 // purge forgets what no later event can make use of, so that nobody can tell when it was done.
 func (ts *tenantState) purge(at int64) {
 	for k, s := range ts.sources {
-		switch {
-		case at-s.Last > sourceTTL:
-			delete(ts.sources, k)
-		case s.Episode == nil && at-s.Last > window*second:
-			s.Ahead = nil
+		if at-s.Last > sourceTTL {
+			ts.drop(k)
 		}
 	}
 	for k, h := range ts.trusts {
-		if at/dayLength-h.Today.Day > habitForget {
+		if at/dayLength-int64(h.Today.Day) > habitForget {
 			delete(ts.trusts, k)
 		}
 	}

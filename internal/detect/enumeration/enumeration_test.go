@@ -78,6 +78,7 @@ func TestWhatIsFoundAndWhatIsDailyLife(t *testing.T) {
 		})), ""},
 		{"a collector of directory and sessions, by a partner", bloodhound(monday, techie), "directory high T1087.002"},
 		{"the same by an own host, watched for long", sorted(watched(5), bloodhound(monday, desk)), "directory high T1087.002"},
+		{"a search of which nobody knows who asked", []*ocsf.Event{ldap(monday, "0.0.0.0", "tree", "(|(objectCategory=computer)(objectClass=trustedDomain))", 30)}, ""},
 		{"an administrator's console searches", []*ocsf.Event{ldap(monday, techie, "single", "(objectClass=*)", 30), ldap(monday.Add(time.Second), techie, "base", "(objectClass=*)", 1),
 			ldap(monday.Add(2*time.Second), techie, "tree", "(&(objectCategory=person)(objectClass=user)(sAMAccountName=eva))", 1), ldap(monday.Add(3*time.Second), techie, "tree", "(objectCategory=computer)", 300)}, ""},
 		{"account names tried at Kerberos", each(40, monday, 200*time.Millisecond, func(i int, at time.Time) *ocsf.Event {

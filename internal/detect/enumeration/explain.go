@@ -45,7 +45,7 @@ func (d *Detector) explainAct(ts *tenantState, e *ocsf.Event, a *act) []string {
 	if c == internet {
 		return append(out, "the source is in the Internet and came through no trust: only counted, enumeration/internet-noise")
 	}
-	key := sourceKey{Addr: a.src, Trust: e.Trust}
+	key := sourceKey{Addr: a.src.WithZone(""), Trust: e.Trust}
 	if !a.src.IsValid() {
 		key.Account = a.account
 	}
@@ -53,7 +53,7 @@ func (d *Detector) explainAct(ts *tenantState, e *ocsf.Event, a *act) []string {
 		key.Approved = true
 		out = append(out, fmt.Sprintf("covered by the approval of %s: %s", p.Owner, p.Reason))
 	}
-	s := ts.sources[key]
+	s := ts.peek(key)
 	if s == nil {
 		return append(out, "nothing of this source was seen yet")
 	}
@@ -64,9 +64,10 @@ func (d *Detector) explainAct(ts *tenantState, e *ocsf.Event, a *act) []string {
 			continue
 		}
 		need := cmp.Or(t.habit, habitFrom)
-		usual, days := x.Habit.usual(at/dayLength, need)
+		h := x.habit()
+		usual, days := h.usual(at/dayLength, need)
 		out = append(out, fmt.Sprintf("the source did %d within ten minutes at its last act; on %s before it was usually at most %d (a habit needs %d days)",
-			x.count(uint32(max(x.At, 0)), window), plural(days, "day"), usual, need))
+			x.count(x.At, window), plural(days, "day"), usual, need))
 	}
 	if s.Episode == nil {
 		return append(out, "nothing is told of this source at present")

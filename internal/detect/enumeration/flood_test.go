@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
 // spoofed is one act of each of many sources that claim to be the tenant's own.
@@ -33,13 +35,102 @@ func TestAMillionSourcesAMinuteTakeLimitedRoom(t *testing.T) {
 		t.Errorf("%d sources are kept, the limit is %d", n, maxSources)
 	}
 	used := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-	if used > 64<<20 {
+	if used > 16<<20 {
 		t.Errorf("a flood of a million sources left %d MiB", used>>20)
 	}
 	t.Logf("%d sources kept in %d KiB, %d bytes each", len(d.tenant("client").sources), used>>10, used/maxSources)
 	d.Advance(monday.Add(time.Duration(sourceTTL)+2*days), quiet)
 	if n := len(d.tenant("client").sources); n != 0 {
 		t.Errorf("%d sources are kept after all were forgotten", n)
+	}
+}
+
+// The figures are those of a process that holds many sources with events of their own, once ten minutes are over, and
+// not the sum of what the types say.
+func TestASourceThatDidLittleTakesLittleRoom(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		most int64
+		acts []func(at time.Time) *ocsf.Event
+	}{
+		{"one ticket", 220, []func(time.Time) *ocsf.Event{
+			func(at time.Time) *ocsf.Event {
+				return kerberos(at, desk, "TGS", "eva", "HTTP/intranet.client.local", aes, "")
+			}}},
+		{"some tickets", 240, []func(time.Time) *ocsf.Event{
+			func(at time.Time) *ocsf.Event {
+				return kerberos(at, desk, "TGS", "eva", "HTTP/intranet.client.local", aes, "")
+			},
+			func(at time.Time) *ocsf.Event {
+				return kerberos(at, desk, "TGS", "eva", "MSSQLSvc/sql1.client.local:1433", aes, "")
+			},
+			func(at time.Time) *ocsf.Event {
+				return kerberos(at, desk, "TGS", "eva", "HTTP/wiki.client.local", aes, "")
+			}}},
+		{"a ticket and a search", 300, []func(time.Time) *ocsf.Event{
+			func(at time.Time) *ocsf.Event {
+				return kerberos(at, desk, "TGS", "eva", "HTTP/intranet.client.local", aes, "")
+			},
+			func(at time.Time) *ocsf.Event { return ldap(at, desk, "tree", "(objectCategory=computer)", 30) }}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := New(detect.Context{Model: model()})
+			quiet := func(*ocsf.Finding) {}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			const tenants, each = 5, maxSources
+			for i := range tenants * each {
+				for j, one := range c.acts {
+					e := one(monday.Add(time.Duration(i)*time.Millisecond + time.Duration(j)*time.Microsecond))
+					e.Tenant = tenant.ID("client" + strconv.Itoa(i/each))
+					e.Src.IP = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+					d.Process(e, quiet)
+				}
+			}
+			d.Advance(monday.Add(time.Hour), quiet)
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			held := 0
+			for _, ts := range d.tenants {
+				held += len(ts.sources)
+			}
+			if held < tenants*each*9/10 {
+				t.Fatalf("%d sources are held of %d", held, tenants*each)
+			}
+			size := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / int64(held)
+			t.Logf("%d bytes a source", size)
+			if size > c.most {
+				t.Errorf("%d bytes a source, at most %d are expected", size, c.most)
+			}
+		})
+	}
+}
+
+// A flood does not fill the memory with the first events of each source.
+func TestFirstEventsAreHeldOfSoManySourcesOnly(t *testing.T) {
+	d := New(detect.Context{Model: model()})
+	quiet := func(*ocsf.Finding) {}
+	for i := range maxSources {
+		d.Process(spoofed(i), quiet)
+	}
+	held := 0
+	for _, s := range d.tenant("client").sources {
+		if s.recent != nil {
+			held += len(s.recent.Ahead)
+		}
+	}
+	if held == 0 || held > maxAhead {
+		t.Errorf("%d events are held, the limit is %d", held, maxAhead)
+	}
+	d.Advance(monday.Add(time.Hour), quiet)
+	for _, s := range d.tenant("client").sources {
+		if s.recent != nil {
+			t.Fatal("events are held that no finding can begin with")
+		}
+	}
+	if n := len(d.tenant("client").waiting); n > 0 {
+		t.Errorf("%d sources wait for nothing", n)
 	}
 }
 

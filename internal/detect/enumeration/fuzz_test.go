@@ -94,6 +94,7 @@ func FuzzReverseName(f *testing.F) {
 func FuzzEvent(f *testing.F) {
 	f.Add(uint8(0), "qtype_name", "PTR", "4.3.1.10.in-addr.arpa", int64(1))
 	f.Add(uint8(2), "filter", "(adminCount=1)", "x", int64(1<<40))
+	f.Add(uint8(2), "filter", "(objectCategory=computer)", "x", int64(2)) // of which nobody knows who asked
 	f.Add(uint8(7), "dns.rrtype", "AXFR", "client.example", int64(-1<<62))
 	f.Add(uint8(12), "param1", "10.0.0.1:1", "(objectClass=user)", int64(0))
 	sources := []string{"zeek/dns", "zeek/kerberos", "zeek/ldap_search", "zeek/dce_rpc", "zeek/smb_mapping", "zeek/smb_files", "zeek/ntlm", "suricata/dns", "suricata/krb5",

@@ -20,23 +20,23 @@ type habit struct {
 // dayPeak is the most of a day within one window. Told is a day on which it was reported as more than a remark: such
 // a day is never learned from, so that an intruder does not become a habit.
 type dayPeak struct {
-	Day  int64 // days since 1970
-	Peak int
+	Day  int32 // days since 1970
+	Peak int16 // at most maxThings
 	Told bool
 }
 
 // see takes a measure of a day into account.
 func (h *habit) see(day int64, measure int, told bool) {
-	if day != h.Today.Day {
-		if h.Today.Peak > 0 && !h.Today.Told && day > h.Today.Day {
+	if today := int64(h.Today.Day); day != today {
+		if h.Today.Peak > 0 && !h.Today.Told && day > today {
 			if len(h.Past) >= habitDays {
 				h.Past = slices.Delete(h.Past, 0, 1)
 			}
-			h.Past = append(h.Past, h.Today)
+			h.Past = append(h.Past[:len(h.Past):len(h.Past)], h.Today)
 		}
-		h.Today = dayPeak{Day: day}
+		h.Today = dayPeak{Day: int32(day)}
 	}
-	h.Today.Peak = max(h.Today.Peak, measure)
+	h.Today.Peak = max(h.Today.Peak, int16(min(measure, maxThings)))
 	h.Today.Told = h.Today.Told || told
 }
 
@@ -48,14 +48,14 @@ func (h *habit) usual(day int64, least int) (peak, days int) {
 	}
 	first, second := 0, 0
 	take := func(p dayPeak) {
-		if p.Day >= day || day-p.Day > habitForget || p.Told || p.Peak == 0 {
+		if int64(p.Day) >= day || day-int64(p.Day) > habitForget || p.Told || p.Peak == 0 {
 			return
 		}
 		days++
-		if p.Peak > first {
-			first, second = p.Peak, first
+		if n := int(p.Peak); n > first {
+			first, second = n, first
 		} else {
-			second = max(second, p.Peak)
+			second = max(second, n)
 		}
 	}
 	for _, p := range h.Past {

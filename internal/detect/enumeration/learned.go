@@ -28,11 +28,17 @@ type tenantState struct {
 	id       tenant.ID
 	networks []netip.Prefix
 	domains  []string
-	sources  map[sourceKey]*source
+	sources  map[place]*source
 	active   map[sourceKey]*source // those with an episode
 	trusts   map[trustKind]*habit
 	noise    *noise // of the day at hand; nil before the first
-	first    int64  // time of the first event that was looked at; 0 before
+	ahead    aheadBudget
+	waiting  []waiting // those that hold first events, oldest first
+
+	trustNumbers map[tenant.TrustID]uint16 // as places have them, from 1
+	trustIDs     []tenant.TrustID
+	accounts     map[[16]byte]string // those of sources without an address, by their hash
+	first        int64               // time of the first event that was looked at; 0 before
 
 	resolvers       map[netip.Addr]*askers
 	controllers     map[netip.Addr]struct{}
@@ -60,7 +66,7 @@ type askers struct{ Hosts []uint32 }
 type zone struct{ Names []uint32 }
 
 func newTenant(id tenant.ID, m *tenant.Model) *tenantState {
-	ts := &tenantState{id: id, sources: map[sourceKey]*source{}, active: map[sourceKey]*source{}, trusts: map[trustKind]*habit{},
+	ts := &tenantState{id: id, sources: map[place]*source{}, trustNumbers: map[tenant.TrustID]uint16{}, accounts: map[[16]byte]string{}, active: map[sourceKey]*source{}, trusts: map[trustKind]*habit{},
 		resolvers: map[netip.Addr]*askers{}, controllers: map[netip.Addr]struct{}{}, controllerNames: map[string]struct{}{}, zones: map[string]*zone{},
 		members: map[netip.Addr]*askers{}, named: map[string][]netip.Addr{}, names: map[netip.Addr][]string{}, doubts: map[sourceKey]*doubts{}}
 	if t := m.Tenant(id); t != nil {

@@ -1,8 +1,11 @@
 package enumeration
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -69,6 +72,42 @@ func TestBatchesAndRestartsChangeNothing(t *testing.T) {
 		if diff := cmp.Diff(want, asJSON(t, inOrder(kept))); diff != "" {
 			t.Fatalf("round %d: %s", round, diff)
 		}
+	}
+}
+
+// The file was written by the version before sources became small, after two thirds of everything. It is read, and the
+// rest is found as if nothing had happened.
+func TestStateOfAnEarlierVersionIsRead(t *testing.T) {
+	file, err := os.Open("testdata/state-written-before-sources-were-small.gob.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := everything()
+	kept := map[string]*ocsf.Finding{}
+	emit := func(f *ocsf.Finding) { kept[f.ID] = f }
+	d := New(detect.Context{Model: model()})
+	for _, e := range events[:len(events)*2/3] {
+		d.Process(e, emit)
+	}
+	d = New(detect.Context{Model: model()})
+	if err := d.Restore(state); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events[len(events)*2/3:] {
+		d.Process(e, emit)
+	}
+	d.Advance(monday.AddDate(100, 0, 0), emit)
+	if diff := cmp.Diff(asJSON(t, run(t, events)), asJSON(t, inOrder(kept))); diff != "" {
+		t.Error(diff)
 	}
 }
 

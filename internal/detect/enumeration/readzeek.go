@@ -267,14 +267,15 @@ func (d *Detector) listing(a act, l listing) {
 		if s.pointed {
 			a.kind = kindPointed
 		}
-		d.put(a.ofObject())
+		b := a.ofObject()
 		if s.pointed && s.what == "domain trusts" {
-			d.acts[len(d.acts)-1].technique = "T1482"
+			b.technique = "T1482"
 		} else if s.what == "computers" {
-			d.acts[len(d.acts)-1].technique = "T1018"
+			b.technique = "T1018"
 		} else if s.what == "groups" {
-			d.acts[len(d.acts)-1].technique = "T1069.002"
+			b.technique = "T1069.002"
 		}
+		d.put(b)
 	}
 	if l.results >= manyResults {
 		a.kind, a.object = kindDirectory, "a page of results or more"

@@ -1,12 +1,14 @@
 package enumeration
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -27,15 +29,61 @@ type savedTenant struct {
 	Members         []savedResolver
 	Named           []savedName
 	Doubts          []savedDoubt
+	Ahead           aheadBudget
 	Zones           []savedZone
 	Strong, Weak    []uint32
 	Noise           *noise
 	Heard           []uint32 // the sources of the noise
 }
 
+// savedSource and savedKind say things as they were first written, and not as they are kept, so that what an earlier
+// version wrote is read.
 type savedSource struct {
 	Key    sourceKey
-	Source source
+	Source savedState
+}
+
+type savedState struct {
+	Class   class
+	Last    int64
+	Kinds   []savedKind
+	Ahead   []*ocsf.Event
+	Before  int
+	Episode *episode
+}
+
+type savedKind struct {
+	Kind        kind
+	Things      []thing
+	Habit, Long habit
+	Level       level
+	At          int64
+	Beyond      bool
+}
+
+func (s *source) save() savedState {
+	out := savedState{Class: s.Class, Last: s.Last, Episode: s.Episode}
+	if s.recent != nil {
+		out.Ahead, out.Before = s.recent.Ahead, s.recent.Before
+	}
+	for i := range s.Kinds {
+		x := &s.Kinds[i]
+		out.Kinds = append(out.Kinds, savedKind{x.Kind, x.Things, x.habit(), x.long(), x.Level, int64(x.At), x.Beyond})
+	}
+	return out
+}
+
+func (st *savedState) restore() *source {
+	s := &source{Class: st.Class, Last: st.Last, Episode: st.Episode}
+	if len(st.Ahead) > 0 || st.Before > 0 {
+		s.recent = &recent{st.Ahead, st.Before}
+	}
+	for _, x := range st.Kinds {
+		k := kindState{Kind: x.Kind, Things: x.Things, Level: x.Level, At: uint32(max(x.At, 0)), Beyond: x.Beyond}
+		k.keep(x.Habit, x.Long)
+		s.Kinds = append(s.Kinds, k)
+	}
+	return s
 }
 
 type savedTrust struct {
@@ -74,15 +122,11 @@ func (d *Detector) Snapshot() ([]byte, error) {
 }
 
 func (ts *tenantState) save() savedTenant {
-	out := savedTenant{ID: ts.id, First: ts.first, Strong: ts.strong, Weak: ts.weak, Noise: ts.noise}
-	keys := make([]sourceKey, 0, len(ts.sources))
-	for k := range ts.sources {
-		keys = append(keys, k)
+	out := savedTenant{ID: ts.id, First: ts.first, Strong: ts.strong, Weak: ts.weak, Noise: ts.noise, Ahead: ts.ahead}
+	for p, s := range ts.sources {
+		out.Sources = append(out.Sources, savedSource{ts.key(p), s.save()})
 	}
-	slices.SortFunc(keys, sourceKey.compare)
-	for _, k := range keys {
-		out.Sources = append(out.Sources, savedSource{k, *ts.sources[k]})
-	}
+	slices.SortFunc(out.Sources, func(a, b savedSource) int { return a.Key.compare(b.Key) })
 	for k, h := range ts.trusts {
 		out.Trusts = append(out.Trusts, savedTrust{k.trust, k.kind, *h})
 	}
@@ -137,17 +181,21 @@ func (d *Detector) Restore(b []byte) error {
 	d.nextPurge = in.NextPurge
 	for _, st := range in.Tenants {
 		ts := d.tenant(st.ID)
-		ts.first, ts.strong, ts.weak = st.First, st.Strong, st.Weak
+		ts.first, ts.strong, ts.weak, ts.ahead = st.First, st.Strong, st.Weak, st.Ahead
 		for _, x := range st.Sources {
-			s := &x.Source
+			s := x.Source.restore()
 			if err := s.check(); err != nil {
 				return fmt.Errorf("reading the state of enumeration: source %s of tenant %s: %w", x.Key.name(), st.ID, err)
 			}
-			ts.sources[x.Key] = s
+			ts.put(x.Key, s)
+			if s.recent != nil {
+				ts.waiting = append(ts.waiting, waiting{ts.place(x.Key), s.Last})
+			}
 			if s.Episode != nil {
 				ts.active[x.Key] = s
 			}
 		}
+		slices.SortFunc(ts.waiting, func(a, b waiting) int { return cmp.Compare(a.last, b.last) })
 		for _, x := range st.Trusts {
 			ts.trusts[trustKind{x.Trust, x.Kind}] = &x.Habit
 		}

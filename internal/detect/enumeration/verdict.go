@@ -88,7 +88,7 @@ func (d *Detector) take(ts *tenantState, e *ocsf.Event, a *act, emit detect.Emit
 		}
 		return
 	}
-	key := sourceKey{Addr: a.src}
+	key := sourceKey{Addr: a.src.WithZone("")}
 	if !a.src.IsValid() {
 		key.Account = a.account
 	}
@@ -98,7 +98,7 @@ func (d *Detector) take(ts *tenantState, e *ocsf.Event, a *act, emit detect.Emit
 	approval := d.approval(c, e, a)
 	key.Approved = approval != nil
 	if a.undo {
-		if s := ts.sources[key]; s != nil && at-s.Last <= sourceTTL {
+		if s := ts.peek(key); s != nil && at-s.Last <= sourceTTL {
 			s.state(a.kind).drop(a.thing)
 		}
 		return
@@ -126,7 +126,8 @@ func (d *Detector) measure(ts *tenantState, key sourceKey, s *source, a *act, at
 	allowed := 0
 	if !key.Approved {
 		var usual int
-		if usual, p.Days = x.Habit.usual(day, cmp.Or(t.habit, habitFrom)); usual > 0 {
+		h := x.habit()
+		if usual, p.Days = h.usual(day, cmp.Or(t.habit, habitFrom)); usual > 0 {
 			p.Usual, allowed = usual, usual+usual/2
 		}
 		if s.Class == partner {
@@ -139,14 +140,15 @@ func (d *Detector) measure(ts *tenantState, key sourceKey, s *source, a *act, at
 	if t.day && at-ts.first >= warmUp && p.Level < levelFew {
 		usual, days := 0, 0
 		if !key.Approved {
-			usual, days = x.Long.usual(day, habitFrom)
+			h := x.long()
+			usual, days = h.usual(day, habitFrom)
 		}
 		n := x.count(sec, longWindow)
 		if l := t.rate(n, longFactor, usual+usual/2); l >= levelFew {
 			p.Level, p.Day, p.Usual, p.Days = levelFew, n, usual, days
 		}
 	}
-	x.Level, x.At, x.Beyond = p.Level, int64(sec), p.Peak > allowed
+	x.Level, x.At, x.Beyond = p.Level, sec, p.Peak > allowed
 	return p
 }
 
@@ -157,7 +159,7 @@ func (s *source) breadth(at int64) (points, kinds int) {
 	for i := range s.Kinds {
 		x := &s.Kinds[i]
 		t := &traits[x.Kind]
-		if x.At < at-window || !x.Beyond || t.points == 0 {
+		if int64(x.At) < at-window || !x.Beyond || t.points == 0 {
 			continue
 		}
 		switch {
@@ -189,18 +191,23 @@ func (d *Detector) remember(ts *tenantState, key sourceKey, s *source, e *ocsf.E
 	}
 	ep := s.Episode
 	if ep == nil {
-		s.Ahead = slices.DeleteFunc(s.Ahead, func(x *ocsf.Event) bool { return at-x.Time.UnixNano() > window*int64(second) })
+		if s.recent == nil {
+			s.recent = &recent{}
+			ts.waiting = append(ts.waiting, waiting{ts.place(key), at})
+		}
+		r := s.recent
+		r.Ahead = slices.DeleteFunc(r.Ahead, func(x *ocsf.Event) bool { return at-x.Time.UnixNano() > window*int64(second) })
 		enough := sign.Level >= levelFew && (s.Class == partner || !traits[a.kind].weak || sign.Level == levelMany)
 		if !enough && breadthLevel(points) < levelFew {
-			s.keep(e, &d.counted)
+			r.keep(e, &d.counted, len(r.Ahead) >= aheadEvents || s.Class == partner || ts.ahead.admit(at))
 			return
 		}
-		s.keep(e, &d.counted)
-		ep = &episode{Start: min(at, s.Ahead[0].Time.UnixNano()), Last: at, Evidence: s.Ahead, Count: s.Before, Approval: approval}
-		s.Ahead, s.Before, s.Episode, ts.active[key] = nil, 0, ep, s
+		r.keep(e, &d.counted, true)
+		ep = &episode{Start: min(at, r.Ahead[0].Time.UnixNano()), Last: at, Evidence: r.Ahead, Count: r.Before, Approval: approval}
+		s.recent, s.Episode, ts.active[key] = nil, ep, s
 		// What the source showed of other kinds within the window belongs to it.
 		for i := range s.Kinds {
-			if x := &s.Kinds[i]; x.Kind != a.kind && x.Beyond && x.At >= int64(seconds(at))-window && x.Level >= levelHint {
+			if x := &s.Kinds[i]; x.Kind != a.kind && x.Beyond && int64(x.At) >= int64(seconds(at))-window && x.Level >= levelHint {
 				ep.peak(kindPeak{Kind: x.Kind, Level: x.Level, Peak: x.count(seconds(at), window), Techniques: []ocsf.Technique{traits[x.Kind].technique}})
 			}
 		}
@@ -239,18 +246,61 @@ func (d *Detector) remember(ts *tenantState, key sourceKey, s *source, e *ocsf.E
 	}
 }
 
-// keep counts an event of a source of which nothing is told yet, once, and holds the first ones.
-func (s *source) keep(e *ocsf.Event, counted *bool) {
-	if len(s.Ahead) == 0 {
-		s.Before = 0
+// keep counts an event of a source of which nothing is told yet, once, and holds the first ones where there is room.
+func (r *recent) keep(e *ocsf.Event, counted *bool, room bool) {
+	if len(r.Ahead) == 0 {
+		if !room {
+			return
+		}
+		r.Before = 0
 	}
-	if !*counted || len(s.Ahead) == 0 {
-		s.Before++
-		if len(s.Ahead) < aheadEvents {
-			s.Ahead = append(s.Ahead, e)
+	if !*counted || len(r.Ahead) == 0 {
+		r.Before++
+		if len(r.Ahead) < aheadEvents && room {
+			r.Ahead = append(r.Ahead, e)
 		}
 	}
 	*counted = true
+}
+
+// waiting is a source that holds first events, and until when it was heard of.
+type waiting struct {
+	place place
+	last  int64
+}
+
+// release lets go of first events that no finding can begin with any more. When it does so changes nothing else.
+func (ts *tenantState) release(at int64) {
+	for n := len(ts.waiting); n > 0 && at-ts.waiting[0].last > window*second; n-- {
+		w := ts.waiting[0]
+		ts.waiting = ts.waiting[1:]
+		switch s := ts.sources[w.place]; {
+		case s == nil || s.recent == nil:
+		case at-s.Last > window*second:
+			s.recent = nil
+		default:
+			ts.waiting = append(ts.waiting, waiting{w.place, s.Last})
+		}
+	}
+	if len(ts.waiting) == 0 {
+		ts.waiting = nil
+	}
+}
+
+// aheadBudget counts the events that are held ahead of any finding in one window of time, so that a flood of sources
+// does not fill the memory. It goes by the time of events alone.
+type aheadBudget struct {
+	Window int64 // since 1970
+	Held   int
+}
+
+// admit reports whether one more may be held.
+func (b *aheadBudget) admit(at int64) bool {
+	if w := at / (window * second); w != b.Window {
+		*b = aheadBudget{Window: w}
+	}
+	b.Held++
+	return b.Held <= maxAhead
 }
 
 const maxName = 120 // bytes of a name that others wrote, in a reason
@@ -375,10 +425,12 @@ func (d *Detector) learn(ts *tenantState, key sourceKey, s *source, k kind, at i
 	x, sec, day := s.state(k), seconds(at), at/dayLength
 	told := s.Episode != nil && s.Episode.Severity >= ocsf.SeverityMedium
 	n := x.count(sec, window)
-	x.Habit.see(day, n, told)
+	days, long := x.habit(), x.long()
+	days.see(day, n, told)
 	if traits[k].day {
-		x.Long.see(day, x.count(sec, longWindow), told)
+		long.see(day, x.count(sec, longWindow), told)
 	}
+	x.keep(days, long)
 	if s.Class == partner {
 		tk := trustKind{key.Trust, k}
 		h := ts.trusts[tk]
