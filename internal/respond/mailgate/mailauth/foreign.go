@@ -61,8 +61,9 @@ func claims(value, id string) bool {
 	if id == "" {
 		return false
 	}
+	value = strings.ReplaceAll(value, "\x00", "")
 	text, whole := withoutComments(value)
-	if !whole || strings.IndexByte(value, 0) >= 0 {
+	if !whole {
 		return strings.Contains(strings.ToLower(unquote(value)), id) || strings.Contains(normID(value), id)
 	}
 	head, _, _ := strings.Cut(text, "\x00")
