@@ -97,7 +97,8 @@ const (
 	HoldStore = "store"
 )
 
-// DefaultMailGate returns what holds where the mail section leaves a key out.
+// DefaultMailGate returns what holds where the mail section leaves a key out. Who only observes delays no mail either:
+// Unscanned is MailPass there, and MailTempFail where mode is enforce and the section says nothing else.
 func DefaultMailGate() *MailGate {
 	host, err := os.Hostname()
 	if err != nil || !isHostName(host) {
@@ -105,7 +106,7 @@ func DefaultMailGate() *MailGate {
 	}
 	return &MailGate{
 		ID: strings.ToLower(host), Budget: MailBudget{Whole: 5 * time.Second, DNS: 2 * time.Second, Clamd: 2 * time.Second},
-		Unscanned: MailTempFail, Mode: MailObserve, Several: MailStrictest,
+		Unscanned: MailPass, Mode: MailObserve, Several: MailStrictest,
 		Hold: MailHold{In: HoldMTA, Release: []string{"postsuper", "-H", "{id}"}, Delete: []string{"postsuper", "-d", "{id}"}, Retention: 30 * 24 * time.Hour},
 	}
 }

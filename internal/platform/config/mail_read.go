@@ -38,8 +38,14 @@ func (d *declared) mailGate(r *reader, root *object) *MailGate {
 		m.Milter = append(m.Milter, Milter{Listen: l.door("listen", "write 127.0.0.1:8463, or unix:/path/of/socket"), Outbound: l.yes("outbound")})
 	}
 	o.mailBudget(&m.Budget)
+	m.Mode = o.mailMode("mode", m.Mode)
+	if m.Mode == MailEnforce {
+		m.Unscanned = MailTempFail
+	}
 	switch it := o.text("unscanned"); it.text {
-	case "", "tempfail":
+	case "":
+	case "tempfail":
+		m.Unscanned = MailTempFail
 	case "accept":
 		m.Unscanned = MailPass
 	default:
@@ -50,7 +56,6 @@ func (d *declared) mailGate(r *reader, root *object) *MailGate {
 	if o.has("clamd") {
 		m.Clamd = o.door("clamd", "write unix:/run/clamav/clamd.ctl, or host:port")
 	}
-	m.Mode = o.mailMode("mode", m.Mode)
 	switch it := o.text("several"); MailSeveral(it.text) {
 	case "", MailStrictest:
 	case MailSplit:

@@ -69,7 +69,7 @@ func TestTheMailSectionHasSafeDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Mode != MailObserve || m.Unscanned != MailTempFail || m.Hold.In != HoldMTA || m.ID == "" || len(m.Milter) != 0 || m.Several != MailStrictest || m.Budget.Whole != 5*time.Second {
+	if m.Mode != MailObserve || m.Unscanned != MailPass || m.Hold.In != HoldMTA || m.ID == "" || len(m.Milter) != 0 || m.Several != MailStrictest || m.Budget.Whole != 5*time.Second {
 		t.Errorf("got %+v", m)
 	}
 	if p := m.Policy("acme", "x@acme.example"); p.Phish != MailHeld || p.Suspicious != MailTag || p.Mode != MailObserve {
@@ -80,6 +80,9 @@ func TestTheMailSectionHasSafeDefaults(t *testing.T) {
 	}
 	if m, _, err := parseMail(t, ""); err != nil || m != nil {
 		t.Errorf("without the section: %+v, %v", m, err)
+	}
+	if m, _, err := parseMail(t, "mail: {mode: enforce}\n"); err != nil || m.Unscanned != MailTempFail {
+		t.Errorf("who enforces lets unscanned mail pass: %+v, %v", m, err)
 	}
 	short := "mail: {budget: 1s}\n"
 	if m, _, err := parseMail(t, short); err != nil || m.Budget.DNS > m.Budget.Whole || m.Budget.Clamd > m.Budget.Whole {

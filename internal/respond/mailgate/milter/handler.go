@@ -94,8 +94,8 @@ func (h *handler) macros(mod *milter.Modifier) {
 // Header takes one field.
 func (h *handler) Header(name, value string, _ *milter.Modifier) (milter.Response, error) {
 	m := h.current()
-	if h.speaks&milter.OptHeaderLeadingSpace != 0 {
-		value = strings.TrimPrefix(value, " ")
+	if h.speaks&milter.OptHeaderLeadingSpace == 0 {
+		value = " " + value // the mail server took one away
 	}
 	h.header += len(name) + len(value) + 4
 	if h.header > MaxHeaderBytes || len(m.Headers) >= MaxHeaders {
@@ -163,7 +163,7 @@ func (h *handler) raw() []byte {
 	out := make([]byte, 0, h.header+len(h.body)+2)
 	for _, f := range h.m.Headers {
 		out = append(out, f.Name...)
-		out = append(out, ": "...)
+		out = append(out, ':')
 		out = append(out, f.Value...)
 		out = append(out, "\r\n"...)
 	}

@@ -25,8 +25,8 @@ const (
 	writeWithin           = 30 * time.Second
 )
 
-// Field is one header field as it stands in the message: the value begins after the colon and the first space, and
-// its lines are folded with CRLF.
+// Field is one header field. Of a message, the value is all that follows the colon, a leading space and folds with
+// CRLF included, since signatures cover them; of a Decision, it begins after the space.
 type Field struct{ Name, Value string }
 
 // Message is one message as the mail server took it, with its envelope. It must not be changed.
