@@ -95,6 +95,24 @@ type TracedAsk struct {
 	To           time.Time `json:"to"`
 }
 
+// Question says in words what the organisation is asked.
+func (a *TracedAsk) Question() string {
+	what := "who was behind " + firstNonEmpty(a.Address, a.Host)
+	if a.Account != "" {
+		what += ", account " + a.Account
+	}
+	if a.Target != "" {
+		what += ", which reached " + a.Target
+	}
+	if a.Port > 0 {
+		what += fmt.Sprintf(" on port %d", a.Port)
+	}
+	if a.JoinKey != "" {
+		what += ", " + a.JoinKey
+	}
+	return fmt.Sprintf("%s, between %s and %s?", what, a.From.Format(time.RFC3339), a.To.Format(time.RFC3339))
+}
+
 // Trace answers where a finding, or an address at a time, came from. Each source of a finding is traced by itself.
 func (c *Case) Trace(o TraceOptions) ([]Traced, error) {
 	points, finding, err := c.points(o)

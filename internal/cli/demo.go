@@ -74,17 +74,18 @@ func demo(ctx context.Context, c *console, dir string, seed uint64) ([]byte, err
 	bar := newProgress(c.err, true)
 	s.Progress = bar.update
 	start = time.Now()
-	r, err := app.Scan(ctx, s, []string{dir})
+	k, err := app.Investigate(ctx, s, []string{dir}, nil)
 	bar.done()
 	if err != nil {
 		return nil, err
 	}
+	r := k.Result
 	fmt.Fprintf(c.err, "%d events of %d files were scanned (%.1f s).\n\n", r.Input.Events, r.Input.Files, time.Since(start).Seconds())
 	if err := report.Table(c.out, r, s.Model, colour(c.out)); err != nil {
 		return nil, err
 	}
 	var page bytes.Buffer
-	if err := report.HTML(&page, r, s.Model, report.Options{Title: "Breakwater demo", Version: version()}); err != nil {
+	if err := report.HTML(&page, r, s.Model, report.Options{Title: "Breakwater demo", Version: version(), Traced: k.Ways()}); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(dir, "report.html")

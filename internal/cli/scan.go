@@ -14,7 +14,6 @@ import (
 	"github.com/breakwater-project/breakwater/internal/app"
 	"github.com/breakwater-project/breakwater/internal/correlate/campaign"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
-	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/show/report"
 )
 
@@ -60,15 +59,15 @@ everything belongs to one tenant without partners.`,
 			}
 			bar := newProgress(c.err, !quiet)
 			s.Progress = bar.update
-			r, err := app.Scan(cmd.Context(), s, args)
+			k, err := app.Investigate(cmd.Context(), s, args, nil)
 			bar.done()
 			if err != nil {
 				return err
 			}
-			if err := write(c.out, format, r, s.Model); err != nil {
+			if err := write(c.out, format, k); err != nil {
 				return fmt.Errorf("writing the result: %w", err)
 			}
-			return failing(r, level)
+			return failing(k.Result, level)
 		},
 	}
 	cmd.Flags().StringVar(&o.ConfigPath, "config", "", "the file that declares tenants, partners and sensors")
@@ -93,7 +92,8 @@ func failing(r *campaign.Result, level ocsf.Severity) error {
 	return nil
 }
 
-func write(w io.Writer, format string, r *campaign.Result, m *tenant.Model) error {
+func write(w io.Writer, format string, k *app.Case) error {
+	r, m := k.Result, k.Model
 	switch format {
 	case "json":
 		return report.JSON(w, r)
@@ -104,7 +104,7 @@ func write(w io.Writer, format string, r *campaign.Result, m *tenant.Model) erro
 	case "ocsf":
 		return report.OCSF(w, r, m)
 	case "html":
-		return report.HTML(w, r, m, report.Options{Version: version()})
+		return report.HTML(w, r, m, report.Options{Version: version(), Traced: k.Ways()})
 	}
 	return report.Table(w, r, m, colour(w))
 }

@@ -331,28 +331,11 @@ func printTrace(w io.Writer, t *app.Traced) error {
 			p("   tied: %s", x.Tied)
 		}
 		if a := x.Ask; a != nil {
-			p("   ask %s: %s", a.Organisation, askText(a))
+			p("   ask %s: %s", a.Organisation, a.Question())
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func askText(a *app.TracedAsk) string {
-	what := "who was behind " + firstWord(a.Address, a.Host)
-	if a.Account != "" {
-		what += ", account " + a.Account
-	}
-	if a.Target != "" {
-		what += ", which reached " + a.Target
-	}
-	if a.Port > 0 {
-		what += fmt.Sprintf(" on port %d", a.Port)
-	}
-	if a.JoinKey != "" {
-		what += ", " + a.JoinKey
-	}
-	return fmt.Sprintf("%s, between %s and %s?", what, a.From.Format(time.RFC3339), a.To.Format(time.RFC3339))
 }
 
 func newTraceKeyShow(c *console) *cobra.Command {

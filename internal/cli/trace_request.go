@@ -26,7 +26,7 @@ var requestColumns = []listColumn[api.TraceRequest]{
 	{"tenant", func(x api.TraceRequest) string { return string(x.Tenant) }},
 	{"asker", func(x api.TraceRequest) string { return x.Asker }},
 	{"trust", func(x api.TraceRequest) string { return string(x.Trust) }},
-	{"about", func(x api.TraceRequest) string { return askText(requestedAsk(&x)) }},
+	{"about", func(x api.TraceRequest) string { return requestedAsk(&x).Question() }},
 	{"received", func(x api.TraceRequest) string { return utcText(x.Received) }},
 	{"expires", func(x api.TraceRequest) string { return utcText(x.Expires) }},
 }

@@ -25,7 +25,9 @@ func renderPage(t testing.TB, name string) []byte {
 	t.Helper()
 	res, m := fixtures[name]()
 	var b bytes.Buffer
-	if err := HTML(&b, res, m, pageOptions); err != nil {
+	opt := pageOptions
+	opt.Traced = tracedFixture(res)
+	if err := HTML(&b, res, m, opt); err != nil {
 		t.Fatal(err)
 	}
 	if dir := os.Getenv("REPORT_OUT"); dir != "" {

@@ -162,7 +162,8 @@ const at = (place) => [place.tenant || place.partner, place.name].filter(Boolean
 function way(path) {
   const hops = path.hops.map((h) => {
     const said = [["for", h.for], ["against", h.against]].filter(([, list]) => list?.length).map(([side, list]) => made("li", "", `${side}: ${list.join("; ")}`));
-    return made("li", "", made("code", "", at(h.from)), " → ", made("code", "", at(h.to)), ` ${h.kind}${h.user ? " as " + h.user : ""}, from ${h.start}, ${Math.round(100 * h.share)} % of what may explain it`, made("ul", "", ...said));
+    if (h.file) said.push(made("li", "", made("code", "", h.file), h.record ? ` record ${h.record}` : ""));
+    return made("li", "", made("code", "", at(h.from)), " → ", made("code", "", at(h.to)), ` ${h.kind}${h.user ? " as " + h.user : ""}, from ${h.start}, score ${h.score.toFixed(1)}, ${Math.round(100 * h.share)} % of what may explain it`, made("ul", "", ...said));
   });
   const end = `${path.reason}.${path.ask ? ` Ask ${path.ask.organisation}.` : ""}${path.tied ? ` ${path.tied}.` : ""}`;
   return made("div", "way", made("p", "", made("strong", "", `${Math.round(100 * path.share)} %`), " from ", made("code", "", at(path.origin))), made("ol", "", ...hops), made("p", "hint", end));
@@ -180,7 +181,7 @@ document.addEventListener("toggle", async (e) => {
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.error);
     const mine = said.traces.filter((t) => t.subject === box.dataset.source);
-    body.replaceChildren(...(mine.length ? mine : said.traces).flatMap((t) => t.paths.map(way)));
+    body.replaceChildren(...(mine.length ? mine : said.traces).flatMap((t) => [...(t.answers ?? []), ...(t.clocks ?? [])].map((x) => made("p", "clock", x)).concat(t.paths.map(way))));
   } catch (err) {
     delete box.dataset.asked; // opened again, it is asked again
     body.replaceChildren(made("p", "hint", `The ways can't be shown now: ${err.message}`));

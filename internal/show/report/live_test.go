@@ -199,10 +199,10 @@ func (p *watched) Trace(_ context.Context, _ tenant.Scope, r *campaign.Result, q
 	place := func(id, name string) map[string]string { return map[string]string{"tenant": id, "name": name} }
 	way := func(share float64, from string) map[string]any {
 		return map[string]any{"rank": 1, "share": share, "origin": place("harbour-it", from), "reason": "no session into " + from + " was open",
-			"hops": []any{map[string]any{"from": place("harbour-it", from), "to": place("aldgate", "10.1.0.1"), "start": "2026-01-02T03:02:00Z", "kind": "ssh", "share": share,
+			"hops": []any{map[string]any{"from": place("harbour-it", from), "to": place("aldgate", "10.1.0.1"), "start": "2026-01-02T03:02:00Z", "kind": "ssh", "share": share, "score": 23.44, "file": "fw-nw", "record": 7,
 				"for": []string{"900 packets in 1h0m0s", "open at the time"}, "against": []string{hostile[0]}}}}
 	}
-	return map[string]any{"traces": []any{map[string]any{"subject": "none of these", "paths": []any{way(0.62, "10.9.0.7"), way(0.38, "<img src=x onerror=window.pwned=1>\u202e7.0.9.01")}}}}, nil
+	return map[string]any{"traces": []any{map[string]any{"subject": "none of these", "clocks": []string{"harbour-it's clock is 93 s ahead " + hostile[0]}, "paths": []any{way(0.62, "10.9.0.7"), way(0.38, "<img src=x onerror=window.pwned=1>\u202e7.0.9.01")}}}}, nil
 }
 
 // Blast is asked by no page.
@@ -228,6 +228,9 @@ func TestXSSBrowserLivePageShowsAllWaysOfATraceWhenAsked(t *testing.T) {
 	b.want("document.querySelector('details.ways .way strong').textContent", "62 %")
 	b.want("document.querySelector('details.ways .way').textContent.includes('for: 900 packets in 1h0m0s; open at the time')", "true")
 	b.want("document.querySelectorAll('details.ways .way')[1].textContent.includes('against: ')", "true")
+	b.want("document.querySelector('details.ways .way').textContent.includes('score 23.4, 62 % of what may explain it')", "true")
+	b.want("document.querySelector('details.ways .way').textContent.includes('fw-nw record 7')", "true")
+	b.want("document.querySelector('details.ways .clock').textContent.includes('93 s ahead')", "true")
 	b.want(`document.querySelectorAll("details.ways .way")[1].textContent.includes("\\u202e7.0") && !document.querySelectorAll("details.ways .way")[1].textContent.includes(String.fromCodePoint(0x202e))`, "true")
 	p.change(func(r *campaign.Result) { r.Campaigns[0].Summary = "Now something else." })
 	b.await(`document.querySelector('.campaign .lead').textContent === "Now something else."`)
@@ -417,7 +420,7 @@ func TestBrowserLoginRefusesAndSaysSo(t *testing.T) {
 	_, srv, _ := serveLive(t, "quiet")
 	b.do(chromedp.Navigate(srv.URL+"/login"), chromedp.SendKeys(chromedp.CSS("#name"), "jo"), chromedp.SendKeys(chromedp.CSS("#password"), "wrong\r"))
 	b.await(`document.querySelector(".problem") !== null`)
-	b.want("document.querySelector('#name').value + document.querySelector('#password').value + document.activeElement.id", "jopassword")
+	b.await("document.querySelector('#name').value + document.querySelector('#password').value + document.activeElement.id === 'jopassword'")
 	b.shot("login-refused")
 	b.quiet("401")
 }

@@ -33,6 +33,7 @@ type Options struct {
 	Version string    // of the program, for the foot of the page
 	Made    time.Time // when it was written, for the foot; zero: not said
 	MaxRows int       // findings shown at most; 0: MaxRows
+	Traced  []Traced  // ways in which sources of incidents may have come; nil: the likeliest alone is shown, as the result has it
 }
 
 // policy is the page's Content-Security-Policy: nothing but the one style and the one script, by hash (CSP 3 §6.7).
@@ -89,32 +90,35 @@ func (p *page) write(w io.Writer) error {
 
 // page is everything that the template shows.
 type page struct {
-	Opt        Options
-	Live       *LiveOptions // nil for a report that stands by itself
-	Fragment   bool         // what the page on screen takes in, without style and script
-	Policy     template.HTMLAttr
-	CSS        template.CSS
-	JS         template.JS
-	Data       template.JS
-	Res        *campaign.Result
-	Span, Read string
-	Totals     campaign.FindingTotals
-	Standing   int // findings that nobody approved
-	Severities string
-	Names      map[tenant.ID]string
-	Tenants    []tenant.ID
-	Campaigns  []campaignView
-	Calm       *calm
-	Layers     []tenant.Layer
-	Matrix     []matrixView
-	Meaning    []meaningView
-	Findings   []findingView
-	Left       int // findings not shown
-	Approved   []findingView
-	ApprovedN  int
-	Evidence   int // records shown a finding
-	Blind      int // layers without telemetry
-	names      namer
+	Opt         Options
+	Live        *LiveOptions // nil for a report that stands by itself
+	Fragment    bool         // what the page on screen takes in, without style and script
+	Policy      template.HTMLAttr
+	CSS         template.CSS
+	JS          template.JS
+	Data        template.JS
+	Res         *campaign.Result
+	Span, Read  string
+	Totals      campaign.FindingTotals
+	Standing    int // findings that nobody approved
+	Severities  string
+	Names       map[tenant.ID]string
+	Tenants     []tenant.ID
+	Campaigns   []campaignView
+	Calm        *calm
+	Layers      []tenant.Layer
+	Matrix      []matrixView
+	Meaning     []meaningView
+	Findings    []findingView
+	Left        int // findings not shown
+	Approved    []findingView
+	ApprovedN   int
+	Evidence    int // records shown a finding
+	Blind       int // layers without telemetry
+	Sources     []tracedView
+	SourcesLeft int               // traces whose ways are not shown
+	Led         map[string]string // incident → the first of its traces whose ways are shown
+	names       namer
 }
 
 type campaignView struct {
@@ -182,6 +186,7 @@ func newPage(res *campaign.Result, model *tenant.Model, opt Options) (*page, err
 		c := n.calm(res)
 		p.Calm = &c
 	}
+	p.ways(clean, opt.Traced)
 	p.matrix(clean)
 	p.findings(clean)
 	return p, p.data(clean)
