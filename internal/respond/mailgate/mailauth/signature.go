@@ -170,6 +170,18 @@ func (s *signature) readSigned() string {
 }
 
 func (s *signature) readBytes() string {
+	for _, t := range s.tags {
+		if t.name == "b" {
+			s.cut, s.end = t.start, t.end
+		}
+	}
+	switch s.algorithm {
+	case "rsa-sha256", "ed25519-sha256":
+	case "rsa-sha1": // RFC 8301 3.1
+		return "rsa-sha1 is too weak to count"
+	default:
+		return "a= is no known algorithm"
+	}
 	var err error
 	if !s.isSeal {
 		if s.bodySum, err = base64.StdEncoding.DecodeString(s.tags.value("bh")); err != nil || len(s.bodySum) != sha256.Size {
@@ -179,18 +191,7 @@ func (s *signature) readBytes() string {
 	if s.bytes, err = base64.StdEncoding.DecodeString(s.tags.value("b")); err != nil || len(s.bytes) == 0 {
 		return "b= is no signature"
 	}
-	for _, t := range s.tags {
-		if t.name == "b" {
-			s.cut, s.end = t.start, t.end
-		}
-	}
-	switch s.algorithm {
-	case "rsa-sha256", "ed25519-sha256":
-		return ""
-	case "rsa-sha1": // RFC 8301 3.1
-		return "rsa-sha1 is too weak to count"
-	}
-	return "a= is no known algorithm"
+	return ""
 }
 
 func contains(list []string, want string) bool {

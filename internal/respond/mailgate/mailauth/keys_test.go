@@ -148,6 +148,15 @@ func sign(t testing.TB, key crypto.Signer, data []byte) string {
 // seal adds an ARC set as the server of that domain would (RFC 8617 5.1).
 func seal(t testing.TB, raw, domain, cv, found string) string {
 	t.Helper()
+	return sealBy(t, raw, domain, cv, found, edKey, "e")
+}
+
+func sealBy(t testing.TB, raw, domain, cv, found string, key crypto.Signer, selector string) string {
+	t.Helper()
+	algorithm := "rsa-sha256"
+	if _, ok := key.(ed25519.PrivateKey); ok {
+		algorithm = "ed25519-sha256"
+	}
 	m := readMessage([]byte(raw))
 	_, n := m.all("arc-seal", 100)
 	i := n + 1
@@ -156,7 +165,7 @@ func seal(t testing.TB, raw, domain, cv, found string) string {
 	withAMS := signBy(t, raw, "ARC-Message-Signature", fmt.Sprintf(
 		"i=%d; a=rsa-sha256; c=relaxed/relaxed; d=%s; s=r; h=from:to:subject:date:message-id; t=%d; bh={bh};", i, domain, now.Unix()), rsaKey())
 	ams, _, _ := strings.Cut(withAMS, "\r\n")
-	as := fmt.Sprintf("ARC-Seal: i=%d; a=ed25519-sha256; cv=%s; d=%s; s=e; t=%d; b=", i, cv, domain, now.Unix())
+	as := fmt.Sprintf("ARC-Seal: i=%d; a=%s; cv=%s; d=%s; s=%s; t=%d; b=", i, algorithm, cv, domain, selector, now.Unix())
 	full := readMessage([]byte(as + "\r\n" + ams + "\r\n" + aar + "\r\n" + raw))
 	var data []byte
 	for k := 1; k <= i; k++ {
@@ -174,5 +183,5 @@ func seal(t testing.TB, raw, domain, cv, found string) string {
 			}
 		}
 	}
-	return as + sign(t, edKey, data) + "\r\n" + ams + "\r\n" + aar + "\r\n" + raw
+	return as + sign(t, key, data) + "\r\n" + ams + "\r\n" + aar + "\r\n" + raw
 }
