@@ -3,38 +3,65 @@ package mail
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
-
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
 // body collects what the parts of one message hold.
 type body struct {
-	mail    *ocsf.Mail
-	plain   strings.Builder
-	shown   strings.Builder // visible text of HTML parts
-	hidden  int             // bytes of text that HTML hides
-	images  int             // inline images
-	parts   int
-	decoded int64
-	links   map[string]int // URL → position in mail.Links
-	traits  map[string]string
-	files   []file // attachments to look into once the text is read
-	inBody  int    // links of the text itself
+	mail     *ocsf.Mail
+	texts    []segment // what each text part shows, in order
+	textSize int
+	from     string // where links that are found now stand; see ocsf.Link
+	where    string // name of the file that is being looked into
+	inBody   int    // links of the text itself
+	links    map[string]int
+	traits   map[string]string
+	odd      trick
+	remotes  []string
+
+	hidden     int             // bytes of text that HTML hides
+	hiddenText strings.Builder // the first of it
+	elsewhere  strings.Builder // text that only some programs show
+	attached   strings.Builder // text of attached documents
+	glyphs     glyphs
+	images     int // pictures in the text
+
+	parts    int
+	decoded  int64
+	inflated int64 // bytes that compressed things became
+	members  int
+	files    []file // attachments to look into once the text is read
+	pictures []picture
+	waiting  int // bytes of those pictures
+	skipped  int // pictures that were not searched
+	qr       int
+	inData   int // open data: links
+	nesting  int // open documents within a document
 }
 
-// file is an attachment as it was decoded.
+// groupCalendar is the group of an invitation: it often repeats the text beside it.
+const groupCalendar = -1
+
+// segment is what one text part shows.
+type segment struct {
+	html  bool
+	group int // the multipart/alternative it is a part of; 0: none
+	text  string
+}
+
+// file is an attachment that waits to be looked into: its bytes as they were sent.
 type file struct {
-	name, kind, charset string
-	data                []byte
+	name, kind, charset, disposition, encoding string
+	raw                                        []byte
+	index                                      int // in mail.Attachments; -1: not among them
+	depth                                      int
+	message                                    bool
 }
 
 func newBody(m *ocsf.Mail) *body {
@@ -48,306 +75,258 @@ func (b *body) note(p string) {
 	}
 }
 
+// place is where a part stands.
+type place struct {
+	within string // media type of the parent
+	depth  int
+	group  int // multipart/alternative around it
+}
+
 // entity walks one part (RFC 2046). Depth, parts and decoded bytes are bounded; each level reads its bytes once.
-func (b *body) entity(h header, raw []byte, depth int, within string) {
+// Where a part has two different types, programs differ in which they take, so that it is read as both.
+func (b *body) entity(h header, raw []byte, at place) {
+	kind := h.get("content-type")
+	b.entityAs(h, kind, raw, at)
+	if h.count("content-type") > 1 {
+		last := h.last("content-type")
+		if k1, p1 := mediaType(kind); !sameType(k1, p1, last) {
+			b.note("broken: two Content-Types, of which programs take either")
+			b.entityAs(h, last, raw, at)
+		}
+	}
+}
+
+func sameType(kind string, params map[string]string, other string) bool {
+	k, p := mediaType(other)
+	return k == kind && p["boundary"] == params["boundary"]
+}
+
+func (b *body) entityAs(h header, contentType string, raw []byte, at place) {
 	if b.parts++; b.parts > MaxParts {
 		b.note(fmt.Sprintf("limit: more than %d parts", MaxParts))
 		return
 	}
-	kind, params := mediaType(h.get("content-type"))
+	kind, params := mediaType(contentType)
 	if kind == "" || !strings.Contains(kind, "/") {
-		if h.get("content-type") != "" {
+		if contentType != "" {
 			b.note("odd: a Content-Type that is none")
 		}
 		kind = "text/plain"
-		if within == "multipart/digest" {
+		if at.within == "multipart/digest" {
 			kind = "message/rfc822"
 		}
 	}
 	if strings.HasPrefix(kind, "multipart/") {
-		b.multipart(kind, params["boundary"], raw, depth)
+		b.multipart(kind, boundaries(contentType, params), raw, at)
 		return
 	}
 	disposition, dparams := mediaType(h.get("content-disposition"))
 	name := decodeWords(firstOf(dparams["filename"], params["name"]))
+	encoding := h.get("content-transfer-encoding")
 	if kind == "message/rfc822" || kind == "message/global" {
-		b.nested(h, raw, depth, within, name)
+		if at.within != "multipart/report" {
+			b.attach(file{name: firstOf(name, "message.eml"), kind: "message/rfc822", encoding: encoding, raw: raw, depth: at.depth, message: true})
+		} else { // what a bounce returns is the reader's own mail, not something shown to them
+			b.checkDepth(at.depth)
+		}
 		return
 	}
-	data, ok := b.decode(h.get("content-transfer-encoding"), raw)
-	if !ok {
-		return
+	shown := disposition != "attachment" && (kind == "text/plain" || kind == "text/html" && (name == "" || disposition == "inline"))
+	if kind == "text/plain" && name != "" && disposition == "" {
+		shown = false
 	}
 	attached := disposition == "attachment" || name != ""
-	switch {
-	case kind == "text/plain" && !attached, kind == "text/calendar":
-		b.text(utf8Of(data, params["charset"], b.note))
-	case kind == "text/html" && !attached:
-		b.html(utf8Of(data, params["charset"], b.note), &b.shown)
+	if kind == "text/calendar" { // shown by mail programs as a part of the text; its links come after those of the text
+		b.files = append(b.files, file{kind: kind, charset: params["charset"], encoding: encoding, raw: raw, index: -1, depth: at.depth})
+	} else if shown {
+		b.textPart(h, kind, params["charset"], raw, at)
 	}
 	if attached || !strings.HasPrefix(kind, "text/") && !strings.HasPrefix(kind, "message/") {
-		b.attach(name, kind, disposition, data, params["charset"])
+		b.attach(file{name: name, kind: kind, charset: params["charset"], disposition: disposition, encoding: encoding, raw: raw, depth: at.depth})
 	}
 }
 
-func (b *body) multipart(kind, boundary string, raw []byte, depth int) {
-	if depth >= MaxDepth {
-		b.note(fmt.Sprintf("limit: parts nested deeper than %d", MaxDepth))
-		return
-	}
-	if boundary == "" || len(boundary) > 512 {
-		b.note("broken: multipart without a boundary")
-		b.text(utf8Of(raw[:min(len(raw), MaxText)], "", b.note))
-		return
-	}
-	delim := []byte("--" + boundary)
-	at := 0
-	start := -1 // of the open part
-	n := 0
-	for b.parts <= MaxParts {
-		i := nextDelimiter(raw, at, delim)
-		if i < 0 {
-			if start < 0 {
-				if n == 0 {
-					b.note("broken: multipart whose boundary never comes")
-					b.text(utf8Of(raw[:min(len(raw), MaxText)], "", b.note))
-				}
-				return
-			}
-			b.note("odd: multipart without an end")
-			b.part(raw[start:], depth, kind)
-			return
-		}
-		if start >= 0 {
-			b.part(trimEnd(raw[start:i]), depth, kind)
-		}
-		n++
-		rest := raw[i+len(delim):]
-		if bytes.HasPrefix(rest, []byte("--")) {
-			if n == 1 {
-				b.note("odd: multipart without parts")
-			}
-			return
-		}
-		_, next := cutLine(rest)
-		start = len(raw) - len(next)
-		at = start
-		if len(next) == 0 {
-			return
-		}
-	}
-	b.note(fmt.Sprintf("limit: more than %d parts", MaxParts))
-}
-
-func (b *body) part(raw []byte, depth int, kind string) {
-	h, rest := splitMessage(raw, b.note)
-	b.entity(h, rest, depth+1, kind)
-}
-
-// nextDelimiter finds the boundary at the start of a line, from position at on.
-func nextDelimiter(raw []byte, at int, delim []byte) int {
-	for at <= len(raw) {
-		i := bytes.Index(raw[at:], delim)
-		if i < 0 {
-			return -1
-		}
-		i += at
-		end := i + len(delim)
-		closed := end >= len(raw) || raw[end] == '\n' || raw[end] == '\r' || raw[end] == ' ' || raw[end] == '\t' || raw[end] == '-'
-		if (i == 0 || raw[i-1] == '\n') && closed {
-			return i
-		}
-		line := bytes.IndexByte(raw[i:], '\n')
-		if line < 0 {
-			return -1
-		}
-		at = i + line + 1
-	}
-	return -1
-}
-
-func trimEnd(p []byte) []byte {
-	p = bytes.TrimSuffix(p, []byte("\n"))
-	return bytes.TrimSuffix(p, []byte("\r"))
-}
-
-// nested reads an attached message. What a bounce returns is the reader's own mail, not something shown to them.
-func (b *body) nested(h header, raw []byte, depth int, within, name string) {
-	if within != "multipart/report" {
-		b.attach(firstOf(name, "message.eml"), "message/rfc822", "", raw, "")
-	}
-	if depth >= MaxDepth {
-		b.note(fmt.Sprintf("limit: parts nested deeper than %d", MaxDepth))
-		return
-	}
-	if within == "multipart/report" {
-		return
-	}
+// textPart reads a part that mail programs show.
+func (b *body) textPart(h header, kind, charset string, raw []byte, at place) {
 	data, ok := b.decode(h.get("content-transfer-encoding"), raw)
 	if !ok {
 		return
 	}
-	inner, rest := splitMessage(data, b.note)
-	b.entity(inner, rest, depth+1, "message/rfc822")
+	if kind == "text/html" {
+		b.showHTML(b.utf8Of(data, charset, true), at.group)
+		return
+	}
+	text := b.utf8Of(data, charset, false)
+	text = b.uuencoded(text, at.depth)
+	b.show(false, b.cleanText(text), at.group)
+	b.textLinks(clip(text, 1<<20))
+	b.textCode(text)
 }
 
-// decode undoes the transfer encoding as far as it can be undone.
-func (b *body) decode(encoding string, raw []byte) ([]byte, bool) {
-	if b.decoded += int64(len(raw)); b.decoded > MaxDecoded {
-		b.note(fmt.Sprintf("limit: more than %d bytes of parts", MaxDecoded))
-		return nil, false
-	}
-	encoding, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(encoding)), ";")
-	switch strings.TrimSpace(encoding) {
-	case "base64":
-		data, bad := base64Bytes(raw)
-		if bad {
-			b.note("odd: base64 with foreign characters")
-		}
-		return data, true
-	case "quoted-printable":
-		return quotedPrintable(raw), true
-	case "", "7bit", "8bit", "binary", "7-bit", "8-bit":
-	default:
-		b.note("odd: unknown transfer encoding")
-	}
-	return raw, true
+func (b *body) showHTML(doc string, group int) {
+	var out strings.Builder
+	b.html(doc, &out)
+	b.show(true, out.String(), group)
+	b.textCode(out.String())
 }
 
-// base64Bytes decodes what of raw is base64 and reports whether much of it was not.
-func base64Bytes(raw []byte) (data []byte, bad bool) {
-	clean := make([]byte, 0, len(raw))
-	foreign := 0
-	for _, c := range raw {
-		switch {
-		case c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/':
-			clean = append(clean, c)
-		case c == '\n' || c == '\r' || c == ' ' || c == '\t' || c == '=':
-		default:
-			foreign++
-		}
+// show keeps the text of a part.
+func (b *body) show(html bool, text string, group int) {
+	if text = strings.TrimSpace(text); text == "" || len(b.texts) >= 64 || b.textSize > 4*MaxText {
+		return
 	}
-	if len(clean)%4 == 1 {
-		clean = clean[:len(clean)-1]
-	}
-	n, err := base64.RawStdEncoding.Decode(clean, clean) // in place: the output is always behind the input
-	return clean[:n], err != nil || foreign*20 > len(raw)
+	text = strings.Clone(clip(text, MaxText))
+	b.textSize += len(text)
+	b.texts = append(b.texts, segment{html, group, text})
 }
 
-// quotedPrintable decodes RFC 2045 6.7; an "=" that begins no escape stays as it is.
-func quotedPrintable(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		if c != '=' {
-			out = append(out, c)
+// shown returns what a reader sees, of alternatives the HTML where it shows anything, and keeps a plain alternative
+// that says something else, since programs for plain text show that.
+func (b *body) shown() string {
+	var out strings.Builder
+	for _, s := range b.texts {
+		if s.group == groupCalendar && out.Len() > 0 && !differs(s.text, out.String()) {
 			continue
 		}
-		j := i + 1
-		for j < len(raw) && (raw[j] == ' ' || raw[j] == '\t') {
-			j++
+		if !s.html && s.group > 0 {
+			rich := ""
+			for _, o := range b.texts {
+				if o.html && o.group == s.group {
+					rich = o.text
+					break
+				}
+			}
+			if rich != "" {
+				if differs(s.text, rich) {
+					b.keepElsewhere(s.text)
+				}
+				continue
+			}
 		}
-		switch {
-		case j < len(raw) && raw[j] == '\n':
-			i = j
-		case j+1 < len(raw) && raw[j] == '\r' && raw[j+1] == '\n':
-			i = j + 1
-		case i+2 < len(raw) && hexDigit(raw[i+1]) >= 0 && hexDigit(raw[i+2]) >= 0:
-			out = append(out, byte(hexDigit(raw[i+1])<<4|hexDigit(raw[i+2])))
-			i += 2
-		default:
-			out = append(out, c)
+		if out.Len() < MaxText {
+			if out.Len() > 0 {
+				out.WriteByte('\n')
+			}
+			out.WriteString(s.text)
 		}
 	}
-	return out
+	return clip(strings.TrimSpace(out.String()), MaxText)
 }
 
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
-}
-
-// utf8Of returns the text in UTF-8. Unknown charsets and broken bytes are read as Windows-1252, as browsers do.
-func utf8Of(data []byte, charset string, note func(string)) string {
-	if charset = strings.ToLower(strings.TrimSpace(charset)); charset == "" || charset == "utf-8" || charset == "us-ascii" {
-		if utf8.Valid(data) {
-			return string(data)
+// differs reports whether most words of a plain text are missing in the HTML beside it.
+func differs(plain, rich string) bool {
+	seen := map[string]bool{}
+	for w := range strings.FieldsSeq(rich) {
+		if len(seen) < 4000 {
+			seen[wordKey(w)] = true
 		}
-		if mostlyUTF8(data) {
-			return strings.ToValidUTF8(string(data), "\uFFFD")
-		}
-		charset = "windows-1252"
 	}
-	if enc, err := htmlindex.Get(charset); err == nil {
-		if out, err := enc.NewDecoder().Bytes(data); err == nil {
-			return strings.ToValidUTF8(string(out), "\uFFFD")
-		}
-	} else if charset != "" && !utf8.Valid(data) {
-		note("odd: unknown charset")
-	}
-	if utf8.Valid(data) {
-		return string(data)
-	}
-	out, err := charmap.Windows1252.NewDecoder().Bytes(data)
-	if err != nil {
-		return strings.ToValidUTF8(string(data), "\uFFFD")
-	}
-	return string(out)
-}
-
-// mostlyUTF8 reports whether more of the bytes beyond ASCII are UTF-8 than not.
-func mostlyUTF8(data []byte) bool {
-	good, bad := 0, 0
-	for i := 0; i < len(data); {
-		if data[i] < utf8.RuneSelf {
-			i++
+	n, miss := 0, 0
+	for w := range strings.FieldsSeq(plain) {
+		k := wordKey(w)
+		if len(k) < 4 || strings.Contains(w, "://") || strings.HasPrefix(w, ">") {
 			continue
 		}
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			bad++
-		} else {
-			good++
+		if n++; !seen[k] {
+			miss++
 		}
-		i += n
+		if n >= 400 {
+			break
+		}
 	}
-	return good > bad
+	return n >= 5 && miss*2 > n
 }
 
-func (b *body) text(s string) {
-	if b.plain.Len() < MaxText {
-		b.plain.WriteString(clip(s, MaxText-b.plain.Len()))
-		b.plain.WriteByte('\n')
-	}
-	for u := range urlsIn(clip(s, 1<<20)) {
-		b.link(u, "")
-	}
+func wordKey(w string) string {
+	return strings.ToLower(strings.Trim(w, ".,;:!?*_()[]<>\"'"))
 }
 
-func (b *body) attach(name, kind, disposition string, data []byte, charset string) {
-	if strings.HasPrefix(kind, "image/") && disposition != "attachment" {
+const (
+	maxElsewhere  = 4 << 10
+	maxHiddenText = 2 << 10
+	maxAttached   = 8 << 10
+)
+
+func (b *body) keepElsewhere(s string) { keep(&b.elsewhere, s, maxElsewhere) }
+
+// attachedText keeps what an attached document says.
+func (b *body) attachedText(s string) { keep(&b.attached, s, maxAttached) }
+
+func keep(to *strings.Builder, s string, limit int) {
+	if s = strings.TrimSpace(s); s == "" || to.Len() >= limit-1 {
+		return
+	}
+	if to.Len() > 0 {
+		to.WriteByte('\n')
+	}
+	to.WriteString(clip(s, limit-to.Len()))
+}
+
+// attach keeps a file for lookInside.
+func (b *body) attach(f file) {
+	if strings.HasPrefix(f.kind, "image/") && f.disposition != "attachment" {
 		b.images++
 	}
-	sum := sha256.Sum256(data)
-	b.mail.Attachments = append(b.mail.Attachments, ocsf.Attachment{Name: clip(name, 255), Type: clip(kind, 100),
-		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])})
-	b.files = append(b.files, file{strings.ToLower(name), kind, charset, data})
+	f.index = len(b.mail.Attachments)
+	b.mail.Attachments = append(b.mail.Attachments, ocsf.Attachment{Name: clip(f.name, 255), Type: clip(f.kind, 100)})
+	b.files = append(b.files, f)
 }
 
-// lookInside inspects the attachments; their links come after those of the text.
+// lookInside decodes and inspects the attachments, one at a time; their links come after those of the text. What
+// they hold may add more.
 func (b *body) lookInside() {
 	b.inBody = len(b.mail.Links)
-	for _, f := range b.files {
-		b.inspect(f.name, f.kind, f.data, f.charset)
+	for i := 0; i < len(b.files); i++ {
+		f := b.files[i]
+		b.files[i].raw = nil
+		data, ok := b.decode(f.encoding, f.raw)
+		if f.index >= 0 && ok {
+			sum := sha256.Sum256(data)
+			a := &b.mail.Attachments[f.index]
+			a.Size, a.SHA256 = int64(len(data)), hex.EncodeToString(sum[:])
+		}
+		if !ok {
+			continue
+		}
+		b.from, b.where = "file", f.name
+		if f.index < 0 {
+			b.calendar(b.utf8Of(data, f.charset, false), true)
+			continue
+		}
+		if f.message {
+			b.nested(f.name, data, f.depth)
+			continue
+		}
+		b.inspect(inside{name: f.name, kind: f.kind, charset: f.charset, data: data, depth: f.depth})
 	}
 	b.files = nil
+	b.readPictures()
+	b.from = ""
+}
+
+// checkDepth reports whether one more level of parts may be read.
+func (b *body) checkDepth(depth int) bool {
+	if depth >= MaxDepth {
+		b.note(fmt.Sprintf("limit: parts nested deeper than %d", MaxDepth))
+		return false
+	}
+	return true
+}
+
+// nested reads an attached message: what it says and where it leads belongs to the message it came in.
+func (b *body) nested(name string, data []byte, depth int) {
+	if !b.checkDepth(depth) {
+		return
+	}
+	b.trait("attachment.message", name)
+	inner, rest := splitMessage(data, b.note)
+	if len(inner) == 0 && len(bytes.TrimSpace(rest)) == 0 {
+		return
+	}
+	if s := decodeWords(inner.get("subject")); s != "" {
+		b.attachedText(s)
+	}
+	b.entity(inner, rest, place{within: "message/rfc822", depth: depth + 1, group: 0})
 }
 
 func firstOf(list ...string) string {

@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
@@ -50,9 +48,10 @@ func message(raw []byte, env envelope) (*ocsf.Event, string) {
 	people(m, h, env, b.note)
 	_, fromDomain, _ := strings.Cut(m.From, "@")
 	authenticate(m, h, path, at, fromDomain)
-	b.entity(h, rest, 0, "")
+	b.entity(h, rest, place{})
 	b.lookInside()
-	m.Text = visible(b)
+	m.Text = b.shown()
+	b.countMixed(m.Text)
 	m.BodyHash = bodyHash(m.Text)
 	rcpt, queue := routed(e, h, path, at)
 	e.SourceID = sourceID(m.MessageID, queue, rcpt, h, rest)
@@ -186,15 +185,6 @@ func held(h header) bool {
 	return h.get("x-quarantine-id") != ""
 }
 
-// visible returns what a reader sees: the HTML where there is any, else the plain part.
-func visible(b *body) string {
-	shown := strings.TrimSpace(b.shown.String())
-	if shown == "" {
-		shown = strings.TrimSpace(b.plain.String())
-	}
-	return clip(shown, MaxText)
-}
-
 // bodyHash hashes the text so that one text sent to many is equal: in lower case, digits made 0, links and
 // addresses cut to a mark (they carry the recipient's own token), a greeting line dropped (it carries the
 // name), white space folded, quoted lines left out. Texts under 40 letters have none: they say nothing.
@@ -243,57 +233,4 @@ func greets(line string) bool {
 		return true
 	}
 	return false
-}
-
-// mainHeaders are kept as fields whatever else a message carries; others follow while there is room.
-var mainHeaders = []string{"subject", "from", "to", "cc", "date", "reply-to", "sender", "return-path", "list-unsubscribe", "list-id", "precedence",
-	"x-mailer", "user-agent", "in-reply-to", "references", "content-type", "received-spf", "authentication-results", "auto-submitted"}
-
-const (
-	maxFields     = 120
-	maxFieldValue = 1 << 10
-)
-
-func fields(h header, path []hop, b *body) ocsf.Fields {
-	f := make(ocsf.Fields, 0, 32)
-	put := func(name, value string) {
-		f = append(f, ocsf.Field{Name: name, Value: decodeWords(clip(value, maxFieldValue))})
-	}
-	for _, name := range mainHeaders {
-		if v := h.get(name); v != "" {
-			put("header."+name, v)
-		}
-	}
-	for i := range h {
-		if len(f) >= maxFields {
-			break
-		}
-		if n := h[i].name; !slices.Contains(mainHeaders, n) && n != "received" && n != "dkim-signature" {
-			put("header."+clip(n, 100), h[i].value)
-		}
-	}
-	for k, v := range b.traits {
-		f = append(f, ocsf.Field{Name: k, Value: v})
-	}
-	num := func(name string, n int) {
-		if n > 0 {
-			f = append(f, ocsf.Field{Name: name, Value: strconv.Itoa(n)})
-		}
-	}
-	num("body.hidden", b.hidden)
-	num("body.images", b.images)
-	if len(b.mail.Links) > b.inBody { // further links stand in attachments
-		f = append(f, ocsf.Field{Name: "links.body", Value: strconv.Itoa(b.inBody)})
-	}
-	num("received.count", len(path))
-	if n := len(path); n > 0 { // where the sender's own system says it was written
-		if ip := path[n-1].ip; ip.IsValid() && n > 1 {
-			f = append(f, ocsf.Field{Name: "origin.ip", Value: ip.String()})
-		}
-	}
-	if d, ok := parseDate(h.get("date")); ok {
-		f = append(f, ocsf.Field{Name: "date.sent", Value: d.Format(time.RFC3339)})
-	}
-	f.Sort()
-	return f
 }

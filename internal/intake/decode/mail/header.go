@@ -28,6 +28,16 @@ func (h header) get(name string) string {
 	return ""
 }
 
+// last returns the last value of that lower-case name.
+func (h header) last(name string) string {
+	for i := len(h) - 1; i >= 0; i-- {
+		if h[i].name == name {
+			return h[i].value
+		}
+	}
+	return ""
+}
+
 // count tells how many fields of that name there are.
 func (h header) count(name string) (n int) {
 	for i := range h {
@@ -188,7 +198,7 @@ func looseWords(v string) string {
 		case 'Q', 'q':
 			text = quotedPrintable(bytes.ReplaceAll(text, []byte("_"), []byte(" ")))
 		}
-		b.WriteString(utf8Of(text, f[0], func(string) {}))
+		b.WriteString(utf8From(text, strings.ToLower(f[0]), func(string) {}))
 		v = f[2][end+2:]
 		if rest := strings.TrimLeft(v, " \t"); strings.HasPrefix(rest, "=?") {
 			v = rest

@@ -2,106 +2,147 @@ package mail
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 )
 
-// inspectLimit is how many bytes of an attachment are looked at for its traits.
-const inspectLimit = 1 << 20
+// inside is a file that is looked into: an attachment, or a member of one.
+type inside struct {
+	name    string // as it was sent; members as "archive.zip!member"
+	kind    string // media type as declared, or ""
+	charset string
+	data    []byte
+	depth   int // of parts around it
+	level   int // of containers around it
+}
 
-// inspect notes what an attachment is beyond its name, as event fields: "attachment.encrypted" (an archive, PDF or
-// Office file under a password), "attachment.macro", "attachment.form" (HTML that asks for input, "password" where
-// it asks for one), "attachment.script", "attachment.program" and "attachment.member" (a dangerous member of an archive).
-func (b *body) inspect(name, kind string, data []byte, charset string) {
-	head := data[:min(len(data), inspectLimit)]
+const (
+	maxLevel     = 3       // containers in containers that are opened
+	inspectLimit = 1 << 20 // bytes of a text-like file that are read
+)
+
+// inspect notes what a file is beyond its name, as fields, and reads what it says and where it leads.
+func (b *body) inspect(f inside) {
+	if f.level > maxLevel || len(f.data) == 0 {
+		return
+	}
+	what := sniff(f.data)
+	base := f.name[strings.LastIndexByte(f.name, '!')+1:]
+	b.nameTricks(f.name, base, what, f.kind)
+	low := strings.ToLower(base)
+	switch what {
+	case "zip":
+		b.zip(f)
+	case "program":
+		b.trait("attachment.program", f.name)
+	case "pdf":
+		b.pdf(f)
+	case "ole":
+		b.ole(f)
+	case "rar":
+		b.rar(f)
+	case "7z":
+		b.sevenZip(f)
+	case "gzip", "bzip2":
+		b.unpackStream(f, what)
+	case "tar":
+		b.tar(f)
+	case "cab":
+		b.cab(f)
+	case "iso":
+		b.iso(f)
+	case "disk":
+		b.trait("attachment.image", f.name)
+	case "rtf":
+		b.rtf(f)
+	case "lnk":
+		b.shortcut(f)
+	case "onenote":
+		b.onenote(f)
+	case "tnef":
+		b.tnef(f)
+	case "picture":
+		b.picture(f.data)
+	case "calendar":
+		b.calendar(b.utf8Of(f.data[:min(len(f.data), maxCalendar)], f.charset, false), false)
+	default:
+		b.inspectText(f, low, what)
+	}
+}
+
+// inspectText reads what is text by its content: pages, messages, scripts, plain text.
+func (b *body) inspectText(f inside, low, what string) {
+	head := f.data[:min(len(f.data), inspectLimit)]
 	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		b.inspectZip(name, head, data)
-	case bytes.HasPrefix(head, []byte("MZ")):
-		b.trait("attachment.program", name)
-	case bytes.HasPrefix(head, []byte("%PDF")):
-		if bytes.Contains(data, []byte("/Encrypt ")) {
-			b.trait("attachment.encrypted", name)
+	case what == "html", f.kind == "text/html", f.kind == "application/xhtml+xml", f.kind == "image/svg+xml",
+		hasSuffix(low, ".html", ".htm", ".xhtml", ".shtml", ".svg", ".hta", ".mht", ".mhtml", ".xht"):
+		if hasSuffix(low, ".mht", ".mhtml") || bytes.HasPrefix(head, []byte("MIME-Version:")) {
+			b.nested(f.name, f.data, f.depth+1)
+			return
 		}
-		for u := range urlsIn(pdfURIs(data)) {
-			b.link(u, "")
-		}
-	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")): // compound file: old Office, or encrypted new
-		if bytes.Contains(head, utf16("EncryptedPackage")) {
-			b.trait("attachment.encrypted", name)
-		}
-		if bytes.Contains(head, utf16("_VBA_PROJECT")) {
-			b.trait("attachment.macro", name)
-		}
-	case bytes.HasPrefix(head, []byte("Rar!\x1a\x07\x01\x00")) && len(head) > 12 && head[12] == 4:
-		b.trait("attachment.encrypted", name)
-	case kind == "text/html" || kind == "image/svg+xml" || hasSuffix(name, ".html", ".htm", ".xhtml", ".shtml", ".svg"):
-		b.inspectHTML(name, utf8Of(head, charset, func(string) {}))
+		b.page(f.name, b.utf8Of(head, f.charset, true))
+	case hasSuffix(low, ".eml") || what == "message":
+		b.nested(f.name, f.data, f.depth+1)
+	case hasSuffix(low, ".url", ".library-ms", ".settingcontent-ms", ".desktop", ".webloc", ".search-ms", ".searchconnector-ms"):
+		b.trait("attachment.shortcut", f.name)
+		text := b.utf8Of(head[:min(len(head), 64<<10)], f.charset, false)
+		b.command(text)
+		b.textLinks(text)
+	case hasSuffix(low, scriptSuffixes...) || bytes.HasPrefix(head, []byte("#!")):
+		b.trait("attachment.program", f.name)
+		b.textLinks(b.utf8Of(head, f.charset, false))
+	case strings.HasPrefix(f.kind, "text/"), hasSuffix(low, ".txt", ".csv", ".md", ".xml", ".json"):
+		b.textLinks(b.utf8Of(head, f.charset, false))
+	case hasSuffix(low, ".img", ".vhd", ".vhdx"):
+		b.trait("attachment.image", f.name)
+	case hasSuffix(low, ".pdf", ".docx", ".xlsx", ".pptx", ".zip", ".7z", ".rar", ".one"):
+		b.trait("attachment.broken", f.name)
 	}
 }
 
 func (b *body) trait(key, name string) {
 	if _, ok := b.traits[key]; !ok {
-		b.traits[key] = firstOf(clip(name, 255), "unnamed")
+		b.traits[key] = firstOf(strings.ToLower(clip(toUTF8(name), 255)), "unnamed")
 	}
 }
 
-func (b *body) inspectHTML(name, text string) {
-	low := strings.ToLower(text)
-	switch {
-	case strings.Contains(low, `type="password"`), strings.Contains(low, "type='password'"), strings.Contains(low, "type=password"):
-		b.traits["attachment.form"] = "password"
-	case strings.Contains(low, "<form"), strings.Contains(low, "<input"):
-		b.trait("attachment.form", "form")
+// member looks at one file of an archive: its name, and where it can be opened its content.
+func (b *body) member(f inside, name string, data func() []byte) {
+	b.members++
+	full := clip(f.name, 200) + "!" + toUTF8(clip(name, 200))
+	low := strings.ToLower(name)
+	if hasSuffix(low, programSuffixes...) || hasSuffix(low, shortcutSuffixes...) {
+		b.trait("attachment.member", toUTF8(clip(low, 255)))
 	}
-	for _, w := range [...]string{"atob(", "fromcharcode", "unescape(", "document.write", "mssaveoropenblob", "createobjecturl", "location.href", "location.replace", "eval("} {
-		if strings.Contains(low, w) {
-			b.trait("attachment.script", name)
-			break
-		}
+	if hasSuffix(low, archiveSuffixes...) {
+		b.trait("attachment.nested", full)
 	}
-	var shown strings.Builder
-	b.html(text, &shown)
+	if data == nil || b.members > MaxMembers {
+		b.nameTricks(full, name, "", "")
+		return
+	}
+	content := data()
+	if len(content) == 0 {
+		b.nameTricks(full, name, "", "")
+		return
+	}
+	was := b.where
+	b.where = full
+	b.inspect(inside{name: full, data: content, depth: f.depth, level: f.level + 1})
+	b.from, b.where = "file", was
 }
 
-// inspectZip reads the local headers in order (APPNOTE 4.3.7); an archive that lies about them is at least not
-// read wrongly for long.
-func (b *body) inspectZip(name string, head, data []byte) {
-	if bytes.Contains(data, []byte("vbaProject.bin")) {
-		b.trait("attachment.macro", name)
-	}
-	for range 256 {
-		if len(head) < 30 || !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-			return
-		}
-		flags := binary.LittleEndian.Uint16(head[6:])
-		size := int64(binary.LittleEndian.Uint32(head[18:]))
-		n, extra := int(binary.LittleEndian.Uint16(head[26:])), int(binary.LittleEndian.Uint16(head[28:]))
-		if len(head) < 30+n {
-			return
-		}
-		member := strings.ToLower(string(head[30 : 30+n]))
-		if flags&1 != 0 {
-			b.trait("attachment.encrypted", name)
-		}
-		if hasSuffix(member, programSuffixes...) {
-			b.trait("attachment.member", toUTF8(member))
-		}
-		next := int64(30+n+extra) + size
-		if flags&8 != 0 && size == 0 || next >= int64(len(head)) {
-			i := bytes.Index(head[30:], []byte("PK\x03\x04"))
-			if i < 0 {
-				return
-			}
-			next = int64(30 + i)
-		}
-		head = head[next:]
-	}
-}
+// shortcutSuffixes are opened by Windows like what they point to.
+var shortcutSuffixes = []string{".lnk", ".url", ".library-ms", ".settingcontent-ms", ".search-ms", ".searchconnector-ms", ".scf"}
+
+var archiveSuffixes = []string{".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".iso", ".img", ".vhd", ".vhdx", ".cab", ".ace", ".arj", ".lzh"}
+
+// scriptSuffixes are texts that Windows runs.
+var scriptSuffixes = []string{".bat", ".cmd", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".wsh", ".sct", ".reg", ".inf", ".jnlp", ".application", ".msc", ".py"}
 
 // programSuffixes are the names Windows runs or opens into something that runs.
-var programSuffixes = []string{".exe", ".scr", ".com", ".pif", ".bat", ".cmd", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf",
-	".hta", ".lnk", ".msi", ".msix", ".iso", ".img", ".vhd", ".vhdx", ".jar", ".cpl", ".chm", ".reg", ".url", ".application", ".library-ms"}
+var programSuffixes = []string{".exe", ".scr", ".com", ".pif", ".bat", ".cmd", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".wsh", ".sct",
+	".hta", ".lnk", ".msi", ".msix", ".msixbundle", ".appx", ".appinstaller", ".iso", ".img", ".vhd", ".vhdx", ".jar", ".jnlp", ".cpl", ".chm", ".reg", ".url", ".application",
+	".library-ms", ".xll", ".msc", ".dll", ".one", ".rdp"}
 
 func hasSuffix(s string, list ...string) bool {
 	for _, x := range list {
@@ -110,32 +151,4 @@ func hasSuffix(s string, list ...string) bool {
 		}
 	}
 	return false
-}
-
-func utf16(s string) []byte {
-	out := make([]byte, 0, 2*len(s))
-	for i := range len(s) {
-		out = append(out, s[i], 0)
-	}
-	return out
-}
-
-// pdfURIs returns the plain link targets of an uncompressed PDF, one a line.
-func pdfURIs(data []byte) string {
-	var out strings.Builder
-	for n := 0; n < MaxLinks; n++ {
-		i := bytes.Index(data, []byte("/URI"))
-		if i < 0 {
-			break
-		}
-		data = bytes.TrimLeft(data[i+4:], " ")
-		if len(data) == 0 || data[0] != '(' {
-			continue
-		}
-		if end := bytes.IndexByte(data[:min(len(data), MaxURL)], ')'); end > 0 {
-			out.Write(data[1:end])
-			out.WriteByte('\n')
-		}
-	}
-	return out.String()
 }

@@ -1,18 +1,46 @@
 package mail
 
 import (
-	"iter"
-	"net/netip"
+	"encoding/base64"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
-
-	"golang.org/x/net/idna"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
-// link keeps one hyperlink. The same target is kept once; the text of the first that has one is kept with it.
+// trick is a set of ways in which a link hides where it leads; see "links.odd".
+type trick uint16
+
+const (
+	trickBackslash trick = 1 << iota
+	trickControl
+	trickData
+	trickDot
+	trickEncoded
+	trickHxxp
+	trickMixed
+	trickNumeric
+	trickScript
+	trickUserinfo
+	trickWide
+)
+
+// trickNames are in the order of the bits, which is that of the alphabet.
+var trickNames = [...]string{"backslash", "control", "data", "dot", "encoded", "hxxp", "mixed", "numeric", "script", "userinfo", "wide"}
+
+func (t trick) String() string {
+	var list []string
+	for i, n := range trickNames {
+		if t&(1<<i) != 0 {
+			list = append(list, n)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// link keeps one hyperlink. The same target is kept once, where it was found first; the text of the first that has
+// one is kept with it.
 func (b *body) link(u, text string) {
 	if len(b.mail.Links) >= MaxLinks {
 		b.traits["links.more"] = "yes"
@@ -21,13 +49,19 @@ func (b *body) link(u, text string) {
 	if i, ok := b.links[u]; ok && b.mail.Links[i].Text != "" {
 		return
 	}
-	u = cleanURL(u)
+	u, host, odd := canonical(u)
 	if u == "" {
 		return
 	}
-	h := hostOf(u)
-	if h == "" && !strings.HasPrefix(u, "data:") {
+	b.odd |= odd
+	if odd&(trickData|trickScript) != 0 {
+		b.dataLink(u)
+	} else if host == "" {
 		return
+	}
+	u = clip(u, MaxURL)
+	if odd&(trickData|trickScript) != 0 {
+		u = clip(u, 100)
 	}
 	text = clip(strings.Join(strings.Fields(text), " "), 200)
 	if i, ok := b.links[u]; ok {
@@ -37,146 +71,165 @@ func (b *body) link(u, text string) {
 		return
 	}
 	b.links[u] = len(b.mail.Links)
-	b.mail.Links = append(b.mail.Links, ocsf.Link{URL: u, Host: h, Text: text})
+	b.mail.Links = append(b.mail.Links, ocsf.Link{URL: u, Host: host, Text: text, From: b.from})
 }
 
-// cleanURL returns a web link as a browser would take it, or "" where it is none: white space and control
-// characters go, backslashes are slashes, "//host" and "www." get a scheme.
-func cleanURL(u string) string {
-	if len(u) > 16<<10 {
-		u = u[:16<<10]
+// textLinks keeps the links that plain text shows.
+func (b *body) textLinks(s string) {
+	for u := range urlsIn(s) {
+		b.link(u, "")
 	}
-	u = strings.Map(func(r rune) rune {
-		if r <= ' ' || r == 0x7f || r == '\u200b' || r == '\u00ad' || r == '\u2060' {
-			return -1
+}
+
+// maxDataLink is how much of a page in a data: link is read.
+const maxDataLink = 256 << 10
+
+// dataLink reads the page that a data: link holds and the addresses in a script link. They lead somewhere else, and
+// that is what matters.
+func (b *body) dataLink(u string) {
+	if b.inData >= 2 {
+		return
+	}
+	b.inData++
+	defer func() { b.inData-- }()
+	rest := strings.TrimPrefix(u, "data:")
+	kind, data, ok := strings.Cut(clip(rest, maxDataLink), ",")
+	if !ok {
+		b.textLinks(rest)
+		return
+	}
+	if strings.Contains(strings.ToLower(kind), ";base64") {
+		if d, err := url.PathUnescape(data); err == nil {
+			data = d
 		}
-		return r
-	}, u)
+		raw, _ := base64Bytes([]byte(data))
+		data = string(raw)
+	} else if d, err := url.PathUnescape(data); err == nil {
+		data = d
+	}
+	low := strings.ToLower(kind)
+	if strings.Contains(low, "html") || strings.Contains(low, "svg") || strings.Contains(low, "xml") || looksHTML([]byte(data)) {
+		var out strings.Builder
+		b.html(toUTF8(data), &out)
+		b.attachedText(out.String())
+		return
+	}
+	b.textLinks(clip(rest, 16<<10))
+}
+
+// canonical returns a web link as a browser would take it, its host in lower case and ASCII (punycode), and how it
+// hides where it leads; "" where it is no web link. White space and control characters go, backslashes are slashes,
+// "//host" and "www." get a scheme (WHATWG URL 4.4). A data: or script link comes back as "data:" and its content.
+func canonical(u string) (clean, host string, odd trick) {
+	if len(u) > 1<<20 {
+		u = u[:1<<20]
+	}
+	u = strings.TrimFunc(u, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u00a0' })
+	if strings.IndexFunc(u, unseen) >= 0 {
+		odd |= trickControl
+		u = strings.Map(func(r rune) rune {
+			if unseen(r) {
+				return -1
+			}
+			return r
+		}, u)
+	}
 	scheme, rest, ok := strings.Cut(u, ":")
-	switch strings.ToLower(scheme) {
-	case "http", "https", "ftp":
-		if !ok {
-			return ""
+	if ok && len(scheme) <= 12 {
+		switch s := strings.ToLower(scheme); s {
+		case "http", "https", "ftp":
+			return webLink(s, rest, odd)
+		case "hxxp", "hxxps", "h**p", "h**ps", "hxtp", "hxtps", "httx":
+			if strings.HasPrefix(rest, "//") {
+				return webLink("http"+strings.TrimPrefix(strings.TrimLeft(s[1:], "x*t"), "p"), rest, odd|trickHxxp)
+			}
+			return "", "", 0
+		case "data":
+			return "data:" + rest, "", odd | trickData
+		case "javascript", "vbscript", "livescript":
+			return "data:" + rest, "", odd | trickScript
+		case "view-source":
+			return canonicalOnce(rest, odd)
 		}
-		rest = strings.TrimLeft(strings.ReplaceAll(rest[:min(len(rest), 8)], `\`, "/")+rest[min(len(rest), 8):], "/")
-		return clip(strings.ToLower(scheme)+"://"+rest, MaxURL)
-	case "data", "javascript":
-		return clip("data:"+rest, 100)
 	}
-	if strings.HasPrefix(u, "//") {
-		return clip("http:"+u, MaxURL)
+	if strings.HasPrefix(u, "//") || strings.HasPrefix(u, `\\`) || strings.HasPrefix(u, `/\`) {
+		return webLink("http", u, odd)
 	}
 	if len(u) > 4 && strings.EqualFold(u[:4], "www.") {
-		return clip("http://"+u, MaxURL)
+		return webLink("http", u, odd)
 	}
-	return ""
+	return "", "", 0
 }
 
-// hostOf returns the host a browser would go to, in lower case and ASCII (punycode); whatever stands before "@"
-// is only for show.
-func hostOf(u string) string {
-	_, rest, ok := strings.Cut(u, "://")
-	if !ok {
-		return ""
-	}
-	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
-		rest = rest[:i]
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = rest[i+1:]
-	}
-	if strings.HasPrefix(rest, "[") {
-		rest, _, _ = strings.Cut(rest[1:], "]")
-		if ip, err := netip.ParseAddr(rest); err == nil {
-			return ip.String()
-		}
-		return ""
-	}
-	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
-		rest = rest[:i]
-	}
-	if strings.IndexByte(rest, '%') >= 0 {
-		if d, err := url.PathUnescape(rest); err == nil {
-			rest = d
+// canonicalOnce reads the link behind a prefix, which may not have another prefix.
+func canonicalOnce(u string, odd trick) (string, string, trick) {
+	if scheme, rest, ok := strings.Cut(u, ":"); ok {
+		if s := strings.ToLower(scheme); s == "http" || s == "https" {
+			return webLink(s, rest, odd)
 		}
 	}
-	h := strings.TrimSuffix(strings.ToLower(rest), ".")
-	if h == "" || len(h) > 253 || strings.ContainsAny(h, " \"'<>{}|") {
-		return ""
-	}
-	if n, err := strconv.ParseUint(h, 0, 32); err == nil { // http://3232235777/
-		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}).String()
-	}
-	for i := range len(h) {
-		if h[i] >= 0x80 {
-			if a, err := idna.Lookup.ToASCII(h); err == nil {
-				return a
-			}
-			return strings.ToValidUTF8(h, "")
-		}
-	}
-	return h
+	return "", "", 0
 }
 
-// urlsIn yields the web links that plain text shows.
-func urlsIn(s string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for n := 0; n < 4*MaxLinks; n++ {
-			i := nextURL(s)
-			if i < 0 {
-				return
-			}
-			s = s[i:]
-			end := strings.IndexFunc(s, func(r rune) bool {
-				return r <= ' ' || r == '<' || r == '>' || r == '"' || r == '|' || r == '`' || r == '\u00a0' || r == '\ufffd' || r == '”' || r == '»'
-			})
-			if end < 0 {
-				end = len(s)
-			}
-			u := strings.TrimRight(s[:end], `.,;:!?'*_]}`)
-			if strings.HasSuffix(u, ")") && !strings.Contains(u, "(") {
-				u = strings.TrimRight(u, ").")
-			}
-			if len(u) > 9 && !yield(u) {
-				return
-			}
-			s = s[max(end, 4):]
+// unseen reports whether a character inside a link is dropped by browsers, or seen by nobody.
+func unseen(r rune) bool {
+	return r <= ' ' || r == 0x7f || r == '\u00ad' || r == '\u034f' || r >= '\u200b' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' ||
+		r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
+}
+
+func webLink(scheme, rest string, odd trick) (string, string, trick) {
+	n := 0
+	for n < len(rest) && (rest[n] == '/' || rest[n] == '\\') {
+		if rest[n] == '\\' {
+			odd |= trickBackslash
 		}
+		n++
+	}
+	rest = rest[n:]
+	end := strings.IndexAny(rest, `/?#\`)
+	if end < 0 {
+		end = len(rest)
+	}
+	auth, path := rest[:end], rest[end:]
+	if strings.HasPrefix(path, `\`) {
+		odd |= trickBackslash
+		path = "/" + path[1:]
+	}
+	host, more := hostOf(auth)
+	if host == "" {
+		return "", "", 0
+	}
+	return scheme + "://" + auth + path, host, odd | more
+}
+
+// remote notes the host of something that is loaded when the message is shown.
+func (b *body) remote(u string) {
+	if len(b.remotes) >= 20 || u == "" || strings.HasPrefix(u, "cid:") || strings.HasPrefix(u, "data:") {
+		return
+	}
+	if _, host, _ := canonical(u); host != "" && !slices.Contains(b.remotes, host) {
+		b.remotes = append(b.remotes, host)
 	}
 }
 
-// nextURL finds the first "http://", "https://" or "www." at the start of a word.
-func nextURL(s string) int {
-	at := 0
-	for at < len(s) {
-		i := strings.Index(s[at:], "://")
-		near := s[at:]
-		if i >= 0 {
-			near = near[:i]
-		}
-		w := strings.Index(near, "www.")
-		if i < 0 && w < 0 {
-			return -1
-		}
-		if w >= 0 {
-			p := at + w
-			if p == 0 || !wordByte(s[p-1]) {
-				return p
-			}
-			at = p + 4
-			continue
-		}
-		p := at + i
-		for _, scheme := range [...]string{"https", "http", "ftp"} {
-			if p >= len(scheme) && strings.EqualFold(s[p-len(scheme):p], scheme) {
-				return p - len(scheme)
-			}
-		}
-		at = p + 3
+// looksBase64 decodes s where it is base64 of some length.
+func looksBase64(s string) ([]byte, bool) {
+	s = strings.TrimRight(s, "=")
+	if len(s) < 12 {
+		return nil, false
 	}
-	return -1
+	for i := range len(s) {
+		if c := s[i]; !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/') {
+			return nil, false
+		}
+	}
+	d, err := base64.RawStdEncoding.DecodeString(s[:len(s)-b2i(len(s)%4 == 1)])
+	return d, err == nil
 }
 
-func wordByte(c byte) bool {
-	return c == '.' || c == '/' || c == '-' || c == '@' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+func b2i(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
 }

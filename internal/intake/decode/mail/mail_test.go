@@ -178,7 +178,7 @@ func TestBadInput(t *testing.T) {
 		{name: "broken address", raw: "From: \"unclosed <a@a.example\nDate: 7 Jul 2026 10:00:00 +0000\n\nhello", text: "hello"},
 		{name: "old Mac line ends", raw: strings.ReplaceAll(head, "\n", "\r") + "\rhello", bad: "no usable date"},
 		{name: "HTML cut in a tag", raw: head + "Content-Type: text/html\n\n<p>hello</p><a href=\"http://x", text: "hello"},
-		{name: "nul bytes", raw: head + "\nhel\x00lo", text: "hel\x00lo"},
+		{name: "nul bytes", raw: head + "\nhel\x00lo", text: "hello"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

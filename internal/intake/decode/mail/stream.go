@@ -1,11 +1,3 @@
-// Package mail decodes RFC 5322 messages: single files (.eml, maildir) and mbox archives (mboxo and mboxrd).
-//
-// A message in, one ocsf.Event out, with everything a reader of mail would see and nothing fetched: addresses,
-// the border's receipt and its authentication results, visible text, links, attachments. A message that cannot
-// be read in full is an event all the same; what was wrong stands in Mail.ParseProblems, each entry beginning
-// with "limit:" (a cap was reached), "broken:" (a part could not be read) or "odd:" (read, but not as the
-// standard has it), so that nothing hides by being malformed. Only a message without any usable time is given to
-// Sink.Bad. Nothing here panics, recurses deeper than MaxDepth or reads a message more than a few times over.
 package mail
 
 import (
@@ -31,6 +23,10 @@ const (
 	MaxRecipients  = 1_000    // recipients kept
 	MaxURL         = 2 << 10  // bytes of one link kept
 	MaxProblems    = 20       // entries of Mail.ParseProblems
+	MaxInflated    = 16 << 20 // bytes that all compressed parts of archives and documents may become
+	MaxMembers     = 256      // members listed of one archive
+	MaxPictures    = 8        // pictures of one message searched for QR codes, smaller ones first
+	MaxPixels      = 4 << 20  // pixels of one such picture, and of all together half as many again
 )
 
 // Stream returns the format as intake sees it.
