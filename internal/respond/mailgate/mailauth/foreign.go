@@ -100,9 +100,12 @@ func firstWord(s string) string {
 	return ""
 }
 
-func unquote(s string) string {
-	return strings.NewReplacer(`"`, "", `\`, "").Replace(s)
-}
+var (
+	unquoter  = strings.NewReplacer(`"`, "", `\`, "")
+	tightener = strings.NewReplacer(" = ", "=", " =", "=", "= ", "=")
+)
+
+func unquote(s string) string { return unquoter.Replace(s) }
 
 func decodedWords(s string) string {
 	if !strings.Contains(s, "=?") {
@@ -239,7 +242,7 @@ func tight(s string) string {
 		}
 	}
 	out := strings.Join(strings.Fields(b.String()), " ")
-	return strings.NewReplacer(" = ", "=", " =", "=", "= ", "=").Replace(out)
+	return tightener.Replace(out)
 }
 
 // details reads the words of one result, which tight has made plain.
