@@ -233,7 +233,13 @@ func (e *exchange) answer(ctx context.Context, x *Exchange, scope tenant.Scope, 
 		return api.TraceRequest{}, err
 	}
 	a.Decided, a.DecidedBy, a.Reason = x.Now.UTC(), yes.By, yes.Reason
-	_, err = x.give(ctx, d, terms, reply, yes, func(l *tracing.Ledger, doc []byte) error {
+	may := func() error { // another may have decided while this one looked
+		if now, err := e.find(scope, a.ID); err == nil && now.State != tracing.StateWaiting {
+			return decided(now)
+		}
+		return nil
+	}
+	_, err = x.give(ctx, d, terms, reply, yes, may, func(l *tracing.Ledger, doc []byte) error {
 		a.State, a.Answer = tracing.StateAnswered, doc
 		return l.Keep(a, x.Now)
 	})

@@ -130,7 +130,7 @@ func AnswerRequest(ctx context.Context, s *Setup, paths []string, raw []byte, x 
 		return nil, err
 	}
 	a := c.nextHop(d.Request, terms, between(c.Model, terms.Trust))
-	doc, err := x.give(ctx, d, terms, a, yes, nil)
+	doc, err := x.give(ctx, d, terms, a, yes, nil, nil)
 	return doc, x.refused(ctx, d, yes, err)
 }
 
@@ -148,8 +148,9 @@ func (x *Exchange) admit(ctx context.Context, m *tenant.Model, sees func(tenant.
 	return d, terms, x.locked(ctx, func(l *tracing.Ledger) error { return l.Admit(d, x.Now) })
 }
 
-// give signs an answer and remembers that it was given; keep, where it is not nil, is told before the ledger is let go.
-func (x *Exchange) give(ctx context.Context, d *tracing.Signed, terms tracing.Terms, a tracing.Answer, yes Approval, keep func(*tracing.Ledger, []byte) error) ([]byte, error) {
+// give signs an answer and remembers that it was given. May, where it is not nil, is asked once the ledger is held, and
+// keep told before it is let go.
+func (x *Exchange) give(ctx context.Context, d *tracing.Signed, terms tracing.Terms, a tracing.Answer, yes Approval, may func() error, keep func(*tracing.Ledger, []byte) error) ([]byte, error) {
 	a.ID, a.Answerer, a.Request, a.Asked = tracing.NewNonce()[:16], string(terms.Tenant), d.Hash, d.Raw()
 	a.Issued, a.TLP = x.Now.UTC().Truncate(time.Second), d.Request.TLP
 	doc, err := tracing.Sign(x.key(), a)
@@ -157,6 +158,11 @@ func (x *Exchange) give(ctx context.Context, d *tracing.Signed, terms tracing.Te
 		return nil, err
 	}
 	err = x.locked(ctx, func(l *tracing.Ledger) error {
+		if may != nil {
+			if err := may(); err != nil {
+				return err
+			}
+		}
 		if err := l.Admit(d, x.Now); err != nil { // another may have answered it since
 			return err
 		}
