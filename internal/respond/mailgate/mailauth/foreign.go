@@ -31,11 +31,11 @@ type Removal struct {
 	Position int    // in the list that was given
 }
 
-// ownPrefix begins the names of all fields that Breakwater writes.
-const ownPrefix = "x-breakwater-"
+// ownName begins the names of all fields that Breakwater writes; a hyphen and more may follow.
+const ownName = "x-breakwater"
 
 // Strip returns the fields which a message from outside must not bring along (RFC 8601 5): Authentication-Results
-// under our own authserv-id, in whatever spelling somebody might read as ours, and every X-Breakwater- field. A
+// under our own authserv-id, in whatever spelling somebody might read as ours, and every X-Breakwater field. A
 // field so malformed that its id cannot be told goes if our id stands anywhere in it. Fields that name no id are
 // left: they claim nothing in our name.
 //
@@ -47,7 +47,8 @@ func Strip(fields []Field, ourID string) []Removal {
 	for i, f := range fields {
 		name := strings.ToLower(strings.TrimSpace(f.Name))
 		count[name]++
-		if strings.HasPrefix(name, ownPrefix) || name == "authentication-results" && claims(f.Value, ourID) {
+		ours := name == ownName || strings.HasPrefix(name, ownName+"-")
+		if ours || name == "authentication-results" && claims(f.Value, ourID) {
 			out = append(out, Removal{Name: f.Name, Index: count[name], Position: i})
 		}
 	}

@@ -73,10 +73,11 @@ func TestStrip_numbersFieldsAsMailServersDo(t *testing.T) {
 		{"AUTHENTICATION-RESULTS", "mx.client.example; spf=pass"},
 		{"x-breakwater-verdict", "clean"},
 		{"authentication-results", "mx.client.example; dkim=pass"},
-		{"X-Breakwater", "not ours"},
+		{"X-Breakwaters", "not ours"},
+		{"X-Breakwater", "ours"},
 	}
 	want := []Removal{
-		{"authentication-results", 3, 4}, {"x-breakwater-verdict", 2, 3}, {"AUTHENTICATION-RESULTS", 2, 2}, {"X-Breakwater-Verdict", 1, 1},
+		{"X-Breakwater", 1, 6}, {"authentication-results", 3, 4}, {"x-breakwater-verdict", 2, 3}, {"AUTHENTICATION-RESULTS", 2, 2}, {"X-Breakwater-Verdict", 1, 1},
 	}
 	if diff := cmp.Diff(want, Strip(fields, "mx.client.example")); diff != "" {
 		t.Error(diff)
