@@ -32,6 +32,7 @@ type group struct {
 	why      map[string]string       // session → why it is taken for the intruder's
 	accounts map[string]bool         // accounts of the partner that the intruder uses
 	names    map[string]string       // nameless accounts → who stands behind them
+	sat      map[string]bool         // sessions that lie in one sitting with the intruder's
 	followed []string                // people of a house who did what a message asked
 	ordered  []*hop.Session          // tainted, by start, while there are as many
 }
@@ -65,18 +66,20 @@ func commodity(f *ocsf.Finding) bool {
 func gather(in Evidence) []*group {
 	sessions := newIndex(in.Graph)
 	sessions.relays = relays(in, sessions)
+	names := aliases(sessions)
+	sessions.seats = seatsTaken(in, names)
 	var list []*ocsf.Finding
 	for _, f := range in.Findings {
-		if (seeds(f) || sessions.relays[f.ID] != nil) && !underApproval(in.Model, f) {
+		if (seeds(f) || sessions.relays[f.ID] != nil || sessions.seats[f.ID] != "") && !underApproval(in.Model, f) {
 			list = append(list, f)
 		}
 	}
-	names := aliases(sessions)
 	s := newSets(len(list))
 	joinByInfrastructure(s, list)
 	joinByAccount(s, list, in.Model, names)
 	joinByPartner(s, list, in.Model)
 	joinByRelay(s, list, sessions.relays)
+	joinBySeat(s, list, sessions.seats, names)
 	var out, rest []*group
 	for _, members := range s.groups() {
 		g := newGroup(in, sessions, list, members, names)
@@ -164,7 +167,7 @@ func underApproval(m *tenant.Model, f *ocsf.Finding) bool {
 }
 
 func newGroup(in Evidence, sessions *index, list []*ocsf.Finding, members []int, names map[string]string) *group {
-	g := &group{in: in, index: sessions, names: names, via: map[tenant.PartnerID]string{}, traced: map[string][]hop.Place{}, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}}
+	g := &group{in: in, index: sessions, names: names, via: map[tenant.PartnerID]string{}, traced: map[string][]hop.Place{}, infra: map[string]bool{}, tainted: map[string]*hop.Session{}, why: map[string]string{}, accounts: map[string]bool{}, sat: map[string]bool{}}
 	for _, i := range members {
 		g.findings = append(g.findings, list[i])
 		for _, k := range infraKeys(list[i]) {

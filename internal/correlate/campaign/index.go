@@ -15,7 +15,8 @@ type index struct {
 	byPublic   map[string][]*hop.Session // address that it came from
 	byInstance map[string][]*hop.Session // remote-tool instance
 	rmm        map[tenant.ID][]*hop.Session
-	relays     map[string]*relayed // finding of a client's own host → the partner's session that came to that host
+	seats      map[string]tenant.PartnerID // findings that show together that a partner's seat is taken → the partner
+	relays     map[string]*relayed         // finding of a client's own host → the partner's session that came to that host
 }
 
 func newIndex(g *hop.Graph) *index {

@@ -83,3 +83,54 @@ func samePerson(display, account string) bool {
 	}
 	return false
 }
+
+// nameParts are the parts of an account's name, without its domain and directory.
+func nameParts(account string) []string {
+	account, _, _ = strings.Cut(strings.ToLower(account), "@")
+	if _, after, ok := strings.Cut(account, `\`); ok {
+		account = after
+	}
+	return strings.FieldsFunc(account, func(r rune) bool { return r == '-' || r == '.' || r == '_' || r == ' ' })
+}
+
+// oneName is sameOwner for a house in which several people share a surname: the initials or first names, where both
+// accounts show them, begin alike. "kla-bauerd" is not n.bauer.
+func oneName(a, b string) bool {
+	if strings.EqualFold(a, b) {
+		return true
+	}
+	if !sameOwner(a, b) {
+		return false
+	}
+	x, y := nameParts(a), nameParts(b)
+	for _, p := range x {
+		for _, q := range y {
+			n := 0
+			for n < len(p) && n < len(q) && p[n] == q[n] {
+				n++
+			}
+			if n >= 4 && len(p)-n <= 2 && len(q)-n <= 2 && !alike(initials(x, p, n), initials(y, q, n)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// initials are the first letters of what stands beside the first n letters of one of an account's parts: what follows them
+// in the part, else the other parts, but for short ones, which name a firm.
+func initials(parts []string, part string, n int) string {
+	if n < len(part) {
+		return part[n : n+1]
+	}
+	out := ""
+	for _, p := range parts {
+		if p != part && len(p) > 3 || len(p) == 1 {
+			out += p[:1]
+		}
+	}
+	return out
+}
+
+// alike reports whether two lists of initials have one in common, or one of them is empty.
+func alike(a, b string) bool { return a == "" || b == "" || strings.ContainsAny(a, b) }

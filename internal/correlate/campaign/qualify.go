@@ -60,6 +60,8 @@ func (g *group) qualifies() bool {
 		return true // common partner and time alone
 	case g.partner != "" && len(g.relaysOf()) > 0:
 		return true // what the partner's account came to began to do what it never did, too often for an accident
+	case g.seatTaken():
+		return true // a seat of the partner's was taken, and what its owner resets is used from elsewhere
 	case g.partner != "" && g.knocksAgain():
 		return true // one account of the partner is refused at ever other hosts, on a day now and then
 	case len(medium) == 1 && g.partner != "" && len(high) == 1 && g.scansAndKnocks():

@@ -239,7 +239,7 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 	means := resetSessions(findings)
 	maps.Copy(means, g.cameToRelay())
 	for _, s := range sessions {
-		if s.Out || means[s.ID] {
+		if s.Out {
 			continue
 		}
 		if o.Since.IsZero() || s.Start.Before(o.Since) {
@@ -249,7 +249,7 @@ func (g *group) scope(t *tenant.Tenant, findings []*ocsf.Finding, sessions []*ho
 			o.Trust = s.Trust
 		}
 		switch {
-		case !s.Success.IsZero() && !onlyKnocked(s) && o.Outcome != Succeeded:
+		case !s.Success.IsZero() && !onlyKnocked(s) && !means[s.ID] && !g.onlyReset(s) && o.Outcome != Succeeded:
 			o.Outcome, o.Reason = Succeeded, g.successReason(s)
 		case o.Outcome == Clear:
 			o.Outcome, o.Reason = Attempted, "a session of the intruder's reached it ("+g.why[s.ID]+"), and nothing shows that it got anything"

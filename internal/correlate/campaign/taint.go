@@ -39,6 +39,7 @@ func (g *group) taint() {
 		n := len(g.tainted)
 		g.fromHosts()
 		g.stolenAccounts()
+		g.sitting()
 		g.byInfra()
 		if len(g.tainted) == n {
 			break
@@ -52,7 +53,7 @@ func (g *group) taint() {
 // foreign tool's, or one from the intruder's address. A poller's endless session is not.
 func (g *group) ours(s *hop.Session, f *ocsf.Finding) bool {
 	if s.Kind == hop.KindCloud || s.Kind == hop.KindRMM {
-		return f.Severity >= ocsf.SeverityMedium && f.Rule != "fanout/tenants"
+		return (f.Severity >= ocsf.SeverityMedium || g.index.seats[f.ID] != "") && f.Rule != "fanout/tenants"
 	}
 	return g.ways(s.Partner) && s.End.Sub(s.Start) < 48*time.Hour
 }

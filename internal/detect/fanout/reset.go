@@ -35,6 +35,7 @@ type reset struct {
 	Strange  bool          // from a country from which hardly anybody signs in
 	Got      bool
 	Froms    []origin
+	Shared   string // the address of which Sharing tells
 	Uses     int
 	Sharing  int // people whose reset credentials were used from the same address, at all tenants
 }
@@ -138,13 +139,16 @@ func (d *Detector) sharing(e *ocsf.Event, r *reset) []*reset {
 		if o == r || n > o.Sharing && o.Sharing <= 1 {
 			told = append(told, o)
 		}
-		o.Sharing = max(o.Sharing, n)
+		if n > o.Sharing {
+			o.Sharing, o.Shared = n, from
+		}
 	}
 	return told
 }
 
 func (r *reset) tell(emit detect.Emit) {
 	r.weigh()
+	r.places()
 	f := r.Finding.Clone()
 	f.Reason = r.reason()
 	emit(f)
@@ -220,10 +224,19 @@ func (r *reset) use(e *ocsf.Event, g *guesses) {
 		r.Finding = f
 	}
 	f.AddEvidence(e)
-	if got {
-		f.AddEntity(ocsf.EntityIP, e.Src.IP.String(), ocsf.RoleInfrastructure)
-	} else {
-		f.AddEntity(ocsf.EntityIP, e.Src.IP.String(), ocsf.RoleSource)
+}
+
+// places names the addresses. What got in is somebody else's; where several people's credentials were used from one
+// address, the others are where these people sit.
+func (r *reset) places() {
+	f := r.Finding
+	f.Entities = slices.DeleteFunc(slices.Clone(f.Entities), func(e ocsf.Entity) bool { return e.Type == ocsf.EntityIP })
+	for _, x := range r.Froms {
+		if x.Got && (r.Sharing <= 1 || x.Addr == r.Shared) {
+			f.AddEntity(ocsf.EntityIP, x.Addr, ocsf.RoleInfrastructure)
+		} else {
+			f.AddEntity(ocsf.EntityIP, x.Addr, ocsf.RoleSource)
+		}
 	}
 }
 
@@ -243,8 +256,8 @@ func (r *reset) weigh() {
 		f.Severity, f.Confidence = ocsf.SeverityLow, 45
 	}
 	f.Outcome = ocsf.OutcomeAttempted
-	if r.Got {
-		f.Outcome = ocsf.OutcomeSucceeded
+	if x := r.from(r.Shared); r.Got && (r.Sharing <= 1 || x == nil || x.Got) {
+		f.Outcome = ocsf.OutcomeSucceeded // of an address that several people's credentials were used from, what it got decides
 	}
 }
 

@@ -145,3 +145,33 @@ func TestResetsAreBounded(t *testing.T) {
 		t.Errorf("%d tenants' resets are kept for ever", len(d.resets))
 	}
 }
+
+// TestTheSharedAddressDecides holds that a person whose credentials an intruder tried in vain, and who then travels, was not
+// entered, and that the place they travel to is not the intruder's.
+func TestTheSharedAddressDecides(t *testing.T) {
+	abroad := func(e *ocsf.Event) { e.Cloud.Country = "XK" }
+	events := append(deskDay("client-0", "anna"), deskDay("client-1", "ben")...)
+	events = append(events,
+		signIn(monday.Add(time.Hour), "client-1", "ben", "192.0.2.66", ocsf.StatusSuccess, abroad),
+		signIn(monday.Add(2*time.Hour), "client-0", "anna", "192.0.2.66", ocsf.StatusFailure, abroad, func(e *ocsf.Event) { e.Cloud.ErrorCode = "53003" }),
+		signIn(monday.Add(9*time.Hour), "client-0", "anna", "100.70.1.2", ocsf.StatusSuccess, abroad))
+	want := map[tenant.ID]ocsf.Outcome{"client-0": ocsf.OutcomeAttempted, "client-1": ocsf.OutcomeSucceeded}
+	seen := 0
+	for _, f := range run(model(), byTime(events)) {
+		if f.Rule != "fanout/reset-takeover" {
+			continue
+		}
+		seen++
+		if f.Severity != ocsf.SeverityHigh || f.Outcome != want[f.Tenant] {
+			t.Errorf("%s: %s %s", f.Tenant, f.Severity, f.Outcome)
+		}
+		for _, e := range f.Entities {
+			if e.Value == "100.70.1.2" && e.Role != ocsf.RoleSource {
+				t.Errorf("where the person travels to is %s", e.Role)
+			}
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d findings", seen)
+	}
+}

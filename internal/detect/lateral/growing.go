@@ -17,6 +17,7 @@ const (
 	kindSwitch
 	kindHop
 	kindRelay
+	kindDisarm
 )
 
 // open is a finding that may still grow: what is known of it, from which severity and words are made each time that it
@@ -37,6 +38,7 @@ type open struct {
 	More                 int // hosts beyond those named
 
 	Signs, Writes, Opened, Calls, Made int
+	Brought                            int // programs that came while protection was stopped
 	HabitDays, HabitHosts, Others      int
 	Newest                             mechanism // the order whose habit is judged
 	Elsewhere                          int

@@ -39,6 +39,9 @@ type landing struct {
 	Until   int64
 	Event   *ocsf.Event
 	Finding string
+
+	Disarmed      int64 // when the host's protection was stopped, in unix nanoseconds; 0: it was not
+	DisarmFinding string
 }
 
 // source returns the state of the act's source.

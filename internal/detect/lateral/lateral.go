@@ -13,6 +13,8 @@
 //     the first never reached. Both must be new, as in Ho et al., "Hopper: Modeling and Detecting Lateral Movement",
 //     USENIX Security 2021; one of the two alone is daily life;
 //   - lateral/onward-hop: from the host on which a session landed, hosts are reached that this host never reached;
+//   - lateral/disarmed: while somebody from another host is at work on a host, its protection is stopped, and a program
+//     comes to it;
 //   - lateral/new-relay: a host asks for the relay of a remote tool that no trust of the tenant declares.
 //
 // What is done day by day is habit: it is learned for each source and mechanism, and told as such. What an approval or
@@ -137,6 +139,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 		d.take(&a, emit)
 	}
 	d.relay(e, emit)
+	d.disarmed(e, emit)
 }
 
 // take puts an act where it belongs.

@@ -22,6 +22,9 @@ func (m moving) Process(e *ocsf.Event, emit detect.Emit) { m.Detector.Process(tu
 // turned makes an act of every third event on the network or on a host; what it becomes hangs on the event alone.
 func turned(e *ocsf.Event) *ocsf.Event {
 	n := binary.BigEndian.Uint64(e.ID[:])
+	if n%3 == 1 && n/3%8 < 2 && e.Layer == tenant.LayerEndpoint {
+		return stopping(*e, n/3%8 == 0)
+	}
 	if n%3 != 0 || e.Layer != tenant.LayerNetwork && e.Layer != tenant.LayerEndpoint {
 		return e
 	}
@@ -62,6 +65,18 @@ func turned(e *ocsf.Event) *ocsf.Event {
 	case 6:
 		x.Device = "HOST3"
 		set("windows/security", ocsf.ClassAuthentication, "logon", "LogonType", "10", "TargetLogonId", "0x1")
+	}
+	return &x
+}
+
+// stopping makes protection stop on a host of the stream, or a program come to it.
+func stopping(x ocsf.Event, stops bool) *ocsf.Event {
+	x.Tenant, x.Device, x.Remote, x.Process, x.Flow = "c0", "HOST3", nil, nil, nil
+	x.Source, x.Class, x.Activity, x.Fields = "windows/sysmon", ocsf.ClassFileActivity, "create", nil
+	x.File = &ocsf.File{Path: `C:\Users\kim\Downloads\x.exe`}
+	if stops {
+		x.Source, x.Class, x.Activity, x.File = "windows/system", ocsf.ClassWindowsService, "update", nil
+		x.Fields = ocsf.Fields{{Name: "param1", Value: "Endpoint Protection"}, {Name: "param2", Value: "stopped"}}
 	}
 	return &x
 }

@@ -26,7 +26,7 @@ func TestTheSharedStreamHasEachKind(t *testing.T) {
 			rules[f.Rule]++
 		}
 	}
-	for _, r := range []string{"lateral/admin-share-exec", "lateral/remote-exec", "lateral/credential-switch", "lateral/onward-hop"} {
+	for _, r := range []string{"lateral/admin-share-exec", "lateral/remote-exec", "lateral/credential-switch", "lateral/onward-hop", "lateral/disarmed"} {
 		if rules[r] == 0 {
 			t.Errorf("no finding of %s: %v", r, rules)
 		}

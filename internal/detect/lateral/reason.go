@@ -17,6 +17,8 @@ func (o *open) reason() string {
 		o.switchReason(&b)
 	case kindHop:
 		o.hopReason(&b)
+	case kindDisarm:
+		o.disarmReason(&b)
 	case kindRelay:
 		fmt.Fprintf(&b, "%s asked for %s, a relay of %s, %s; no trust of this tenant declares that tool, and nobody here was seen to ask for it before.", words(o.Targets, o.More), words(o.Details, 0), o.Used, times(o.Signs))
 	}

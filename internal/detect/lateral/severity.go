@@ -40,6 +40,8 @@ func (o *open) grade() {
 		if len(o.Crossing) > 0 {
 			f.Title, f.Technique = "A session goes on from the host on which it landed into somebody else's network", "T1199"
 		}
+	case kindDisarm:
+		f.Title, f.Technique = "Protection was stopped in a session from another host", "T1562.001"
 	case kindRelay:
 		f.Title, f.Technique = "A host asks for the relay of a remote tool that is not sanctioned here", "T1219"
 	}
@@ -52,6 +54,8 @@ func (o *open) alone() (ocsf.Severity, int, ocsf.Outcome) {
 		return o.aloneSwitch()
 	case kindHop:
 		return o.aloneHop()
+	case kindDisarm:
+		return o.aloneDisarm()
 	case kindRelay:
 		sev := ocsf.SeverityInformational
 		if o.Warm {
