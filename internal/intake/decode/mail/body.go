@@ -146,8 +146,15 @@ func (b *body) entityAs(h header, contentType string, raw []byte, at place) {
 	}
 }
 
+// maxTextPart is how many bytes of one text are read, as they were sent.
+const maxTextPart = 4 << 20
+
 // textPart reads a part that mail programs show.
 func (b *body) textPart(h header, kind, charset string, raw []byte, at place) {
+	if len(raw) > maxTextPart {
+		b.note(fmt.Sprintf("limit: a text of more than %d bytes", maxTextPart))
+		raw = raw[:maxTextPart]
+	}
 	data, ok := b.decode(h.get("content-transfer-encoding"), raw)
 	if !ok {
 		return

@@ -78,7 +78,7 @@ func linkBefore(s string, at, p int) int {
 	for i > at && p-i < 254 && (hostByte(s[i-1]) || s[i-1] == ':') {
 		i--
 	}
-	if i < p && i > at && (wordByte(s[i-1]) || s[i-1] == '@' || s[i-1] == '=' || s[i-1] == '\\') || p-i < 4 {
+	if i < p && i > 0 && (wordByte(s[i-1]) || s[i-1] == '@' || s[i-1] == '=' || s[i-1] == '\\') || p-i < 4 {
 		return -1
 	}
 	host, _, _ := strings.Cut(strings.TrimLeft(s[i:p], ".-:"), ":")

@@ -23,10 +23,15 @@ func (b *body) inflate(raw []byte, limit int64) []byte {
 	}
 	z := inflaters.Get().(io.ReadCloser)
 	defer inflaters.Put(z)
-	if err := z.(flate.Resetter).Reset(bytes.NewReader(raw), nil); err != nil {
+	in := bytes.NewReader(raw)
+	if err := z.(flate.Resetter).Reset(in, nil); err != nil {
 		return nil
 	}
-	return b.drain(z, limit, int64(len(raw)))
+	out := b.drain(z, limit, int64(len(raw)))
+	if used := len(raw) - in.Len(); int64(len(out)) == limit && limit >= 1<<20 && len(out) > 200*used {
+		b.note("limit: a compressed part that grows more than two hundredfold")
+	}
+	return out
 }
 
 // room returns how much may still be unpacked, at most limit, and says when that is nothing.
@@ -59,10 +64,6 @@ func (b *body) drain(r io.Reader, limit, packed int64) (out []byte) {
 			}
 			return out
 		}
-	}
-	var one [1]byte
-	if n, _ := r.Read(one[:]); n > 0 && limit >= maxMember && packed*100 < limit {
-		b.note("limit: a compressed part that grows more than a hundredfold")
 	}
 	return out
 }
