@@ -10,6 +10,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/eve"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/evtx"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/firewall"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
@@ -48,7 +49,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
-	list := []decode.Stream{pcap.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream(), mailverdict.Stream()}
+	list := []decode.Stream{pcap.Stream(), evtx.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream(), mailverdict.Stream()}
 	list = append(list, carried...)
 	return append(list, mail.Stream())
 }

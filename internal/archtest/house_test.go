@@ -49,6 +49,7 @@ var house = []stage{
 // besides are arrows between packages of one stage.
 var besides = map[[2]string]string{
 	{"intake/decode/windows", "intake/decode/remotetool"}: "remote tools write into the Application log of Windows; one package reads their messages wherever they lie",
+	{"intake/decode/evtx", "intake/decode/windows"}:       "an event of Windows means the same whether it comes as Windows keeps it or as JSON",
 }
 
 // only restricts packages to fewer imports than their stage would allow.

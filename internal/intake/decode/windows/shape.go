@@ -183,7 +183,7 @@ func (c *canon) data(prefix string) {
 		case strings.HasPrefix(name, "Data.") && name != "Data.#text":
 			c.named(prefix, name, f.Value)
 		default:
-			c.add(strings.TrimSuffix(name, ".#text"), f.Value)
+			c.add(strings.ReplaceAll(strings.TrimSuffix(name, ".#text"), " ", ""), f.Value) // Sigma writes names without blanks
 		}
 	}
 }
@@ -195,11 +195,11 @@ func (c *canon) named(prefix, name, value string) {
 	case "@Name", "Name", "#attributes.Name":
 		for _, k := range [...]string{".#text", ".Value", ".Text"} {
 			if v, ok := c.native.Get(entry + k); ok {
-				c.add(value, v)
+				c.add(strings.ReplaceAll(value, " ", ""), v)
 				return
 			}
 		}
-		c.add(value, "")
+		c.add(strings.ReplaceAll(value, " ", ""), "")
 	}
 }
 

@@ -46,8 +46,21 @@ func decodeEvent(o *decode.JSON, e *ocsf.Event) error {
 		}
 		return err
 	}
-	e.Time = at
-	e.Fields = canonical(shapeOf(o), o.Fields())
+	return fill(e, at, canonical(shapeOf(o), o.Fields()))
+}
+
+// FromFields makes an event of the fields of a nested event ({"Event":{"System":…,"EventData":…}}), flattened with dots,
+// and the time it was written. Package evtx comes in by it, so that an event is the same from either form.
+func FromFields(native ocsf.Fields, at time.Time, e *ocsf.Event) error {
+	if at.Year() < 1971 || at.Year() > 2099 {
+		return errors.New("its time is not between 1971 and 2099")
+	}
+	native.Sort()
+	return fill(e, at, canonical(shapeNested, native))
+}
+
+func fill(e *ocsf.Event, at time.Time, fields ocsf.Fields) (err error) {
+	e.Time, e.Fields = at, fields
 	r := &record{e: e, channel: strings.ToLower(e.Fields.Value("Channel"))}
 	if r.id, err = strconv.Atoi(e.Fields.Value("EventID")); err != nil {
 		return errors.New("EventID is not a number")
@@ -56,8 +69,8 @@ func decodeEvent(o *decode.JSON, e *ocsf.Event) error {
 	e.Source = "windows/" + kindOf(r.channel)
 	computer := r.s("Computer")
 	e.Device = shortHost(computer)
-	if id := r.s("EventRecordID"); id != "" && computer != "" {
-		e.SourceID = strings.ToLower(computer) + "|" + r.channel + "|" + id + "|" + at.Format(time.RFC3339Nano)
+	if id := r.s("EventRecordID"); id != "" && computer != "" { // to the microsecond, which every form of an event has
+		e.SourceID = strings.ToLower(computer) + "|" + r.channel + "|" + id + "|" + at.Truncate(time.Microsecond).Format(time.RFC3339Nano)
 	}
 	r.fill()
 	r.remote()
