@@ -22,7 +22,9 @@ func (d *Detector) contentReasons(v *verdict, x *message, s *mailState) {
 	c.links()
 	c.sender()
 	c.subject()
-	c.stories()
+	if !x.bounce() {
+		c.stories()
+	}
 	c.body()
 	c.files()
 }
@@ -30,6 +32,18 @@ func (d *Detector) contentReasons(v *verdict, x *message, s *mailState) {
 // report says whether the message is a delivery report (RFC 3464).
 func (x *message) report() bool {
 	return strings.HasPrefix(strings.ToLower(x.e.Fields.Value("header.content-type")), "multipart/report")
+}
+
+// bounce says whether the message says that another could not be delivered, in whatever form: its words are the
+// mail system's and those of the mail returned.
+func (x *message) bounce() bool {
+	local, _, _ := strings.Cut(x.e.Mail.From, "@")
+	switch local {
+	case "mailer-daemon", "postmaster", "mail-daemon", "mdaemon":
+		return true
+	}
+	shown := strings.ToLower(x.e.Mail.FromName)
+	return x.report() || x.e.Mail.From == "" && (strings.Contains(shown, "mail delivery") || strings.Contains(shown, "mailer-daemon") || strings.Contains(shown, "postmaster"))
 }
 
 type content struct {
@@ -41,15 +55,20 @@ type content struct {
 	f       ocsf.Fields
 	foreign *link // the first link to a place that neither the sender nor the tenant's mail knows
 	sites   int   // different sites linked
-	odd     bool  // something about the sender or the links is not as honest mail has it
 }
+
+// sameAs names the class that a reason shares with one of score.go: they see the same thing, which counts once.
+var sameAs = map[string]string{"image-only": "picture", "text-hidden": "hidden"}
 
 func (c *content) say(name string, share float64, text string) {
 	if c.m.Bulk {
 		share /= 2
 	}
-	c.v.add(reason{name: name, class: name, weight: prior(name) * share, text: text})
-	c.odd = c.odd || name[:4] == "from" || name[:4] == "link"
+	class := name
+	if other := sameAs[name]; other != "" {
+		class = other
+	}
+	c.v.add(reason{name: name, class: class, weight: prior(name) * share, text: text})
 }
 
 // sender: an address made by a program, on a free host, or of the wrong kind for the name it bears.
@@ -62,9 +81,10 @@ func (c *content) sender() {
 	name, tld := splitApex(apexOf(x.fromDomain))
 	low := strings.ToLower(m.FromName)
 	switch {
-	case m.From == "":
+	case m.From == "" && !x.bounce():
 		c.say("from-none", 1, "it names no sender")
-	case onFreeHost(x.fromDomain):
+	case m.From == "": // a bounce
+	case onFreeHost(x.fromDomain) && !within(x.fromDomain, "amazonaws.com"): // whose notices come from there
 		c.say("from-free-host", 1, "its sender's address lies on a free host: "+x.fromDomain)
 	case randomLabel(name):
 		c.say("from-random", 1, "the sender's domain looks made by a program: "+x.fromDomain)
@@ -209,6 +229,7 @@ func (c *content) stories() {
 	x := c.x
 	answered := c.m.InReplyTo != "" && c.f.Value("header.references") != ""
 	way := c.foreign != nil || len(c.m.Attachments) > 0 || x.e.Fields.Value("body.form") != ""
+	personal := x.ask.credential != ""
 	for i := range lures {
 		l := &lures[i]
 		hits := x.found.hits[lists+i]
@@ -217,13 +238,20 @@ func (c *content) stories() {
 		}
 		share := [...]float64{0, 0.5, 0.9, 1.1, 1.2, 1.3}[min(int(hits), 5)]
 		switch {
-		case l.alone && hits < 2:
-			share = 0.2
+		case l.alone && hits < 2: // one phrase of these stands in any text
+			continue
 		case !l.alone && !way:
 			share *= 0.3
 		}
 		if answered {
 			share *= 0.4 // a thread that speaks of such things speaks of its own matters more often
+		}
+		personal = personal || l.personal
+		switch { // a long text holds any phrase
+		case len(x.text) > 6000:
+			share *= 0.3
+		case len(x.text) > 3000:
+			share *= 0.6
 		}
 		c.say(l.name, share, fmt.Sprintf("it tells a story that scams tell (“%s”%s)", x.found.first[lists+i], more(int(hits)-1)))
 	}
@@ -239,16 +267,10 @@ func (c *content) stories() {
 			}
 		}
 	}
-	if u := x.ask.urgency; u != "" && way && !answered {
-		c.say("text-urgency", 1, "it presses for time (“"+u+"”)")
-	}
-	if w := x.ask.credential; w != "" && c.foreign != nil && !answered {
-		c.say("text-credential", 1, "it speaks of signing in or confirming (“"+w+"”)")
-	}
 	if money(x.text) && !answered {
 		c.say("text-money", 1, "it speaks of a sum of money")
 	}
-	if b := brandIn(clipBytes(x.text, 4000)); b != nil && !answered && c.foreign != nil {
+	if b := brandIn(clipBytes(x.text, 2000)); b != nil && !answered && c.foreign != nil && personal && len(x.text) < 4000 {
 		if own, holds := b.owns(x.fromDomain); !own && !holds {
 			if mine, _ := b.owns(c.foreign.host); !mine {
 				c.say("text-brand", 1, "it speaks of "+b.name+" and leads to "+c.foreign.site)

@@ -47,10 +47,7 @@ func (c *content) link(l *link) {
 	}
 	low := strings.ToLower(path)
 	switch {
-	case onFreeHost(l.host):
-		c.say("link-on-free-host", 1, "a link leads to a page that anybody may put up: "+l.host)
-	case shorteners[l.apex]:
-		c.say("link-hidden-by-shortener", 1, "a link hides its target behind "+l.apex)
+	case onFreeHost(l.host), shorteners[l.apex]: // linkReasons has said so
 	case randomLabel(name):
 		c.say("link-random-host", 1, "a link's host looks made by a program: "+l.apex)
 	}
@@ -99,7 +96,7 @@ var buttons = []string{"click here", "click", "verify", "confirm", "update", "re
 
 // abusedTLD are top-level domains that Spamhaus's and Interisle's reports name for their share of abuse; the free
 // ones of Freenom among them.
-var abusedTLD = set("top", "xyz", "tk", "ml", "ga", "cf", "gq", "buzz", "icu", "click", "link", "rest", "bid", "loan", "win", "men", "date", "racing", "review", "stream", "download", "trade", "party", "science", "work", "cam", "cyou", "sbs", "cfd", "bond", "shop", "store", "online", "site", "website", "space", "fun", "live", "monster", "quest", "best", "beauty", "hair", "makeup", "skin", "autos", "boats", "motorcycles", "homes", "yachts", "mom", "lol", "pics", "surf", "fit", "rent", "uno", "vip", "club", "life", "today", "world", "pw", "su", "cc", "ws", "zip", "mov", "country", "kim", "ooo", "okinawa", "casa", "support", "help", "finance", "digital", "agency", "email", "services", "solutions", "guru", "center", "one", "ru", "cn", "info", "biz", "asia", "icu", "host", "press", "pro")
+var abusedTLD = set("top", "xyz", "tk", "ml", "ga", "cf", "gq", "buzz", "icu", "click", "link", "rest", "bid", "loan", "win", "men", "date", "racing", "review", "stream", "download", "trade", "party", "science", "work", "cam", "cyou", "sbs", "cfd", "bond", "shop", "store", "online", "site", "website", "space", "fun", "live", "monster", "quest", "best", "beauty", "hair", "makeup", "skin", "autos", "boats", "motorcycles", "homes", "yachts", "mom", "lol", "pics", "surf", "fit", "rent", "uno", "vip", "club", "life", "today", "world", "pw", "su", "zip", "mov", "country", "kim", "ooo", "okinawa", "casa", "support", "help", "finance", "digital", "agency", "email", "services", "solutions", "guru", "center", "one", "host", "press", "pro")
 
 func lastLabel(tld string) string { return tld[strings.LastIndexByte(tld, '.')+1:] }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
-// The shipped thresholds. A message at Threshold or above is called phish; one in the band below it, from
-// SuspiciousFrom on, and one that cannot be parsed is suspicious.
+// What ships. A message at Threshold or above is called phish; one less than SuspiciousBand below it, and one that
+// cannot be parsed, is suspicious.
 const (
-	BaseOdds       = -4.0 // log odds of phishing before anything is known: one mail in 55
+	BaseOdds       = learned.Base // log odds of phishing before anything is known: one mail in 55
 	Threshold      = 0.5
-	SuspiciousFrom = 0.4
+	SuspiciousBand = 0.2 // log odds
 )
 
 // Verdicts, as MailVerdict.Verdict has them.
@@ -33,21 +33,37 @@ var fade = [...]float64{1, 0.6, 0.4, 0.25, 0.15, 0.1}
 // are known, and its own habit tells more.
 const provenShare = 0.35
 
+// persuasion are reasons that honest advertising gives as well as phishing does. Without any other, which is to say
+// without deceit about the sender, the target or the purpose, they stay below the threshold however many there are.
+var persuasion = set("lure-offer", "lure-miracle", "lure-prize", "lure-crypto", "lure-romance", "lure-renewal", "text-money", "subject-emoji", "subject-capitals", "subject-exclaims", "subject-code", "from-emoji", "html-only", "form-in-body",
+	"link-one-foreign", "link-token", "link-button", "link-unencrypted", "link-odd-tld", "link-redirects", "id-foreign", "id-odd", "reply-elsewhere", "bait-subject", "urgency", "short-with-link", "from-random-name", "greeting-nobody", "date-off", "link-broken-into", "text-hidden", "hidden-text", "lure-refund", "malformed", "link-odd-port", "subject-false-reply", "unproven-sender", "link-shows-other-known")
+
+// The most that persuasion comes to: alone, and beside something else.
+const (
+	persuasionCap    = 3.3
+	persuasionBeside = 2.8
+)
+
 // odds returns the log odds of the reasons drawn by hand, without the base rate and without what was learned.
 func (v *verdict) odds() float64 {
-	sum := 0.0
+	sum, soft := 0.0, 0.0
 	var groups [16]struct {
 		name string
 		n    int
 	}
+	deceit := false
 	for i := range v.reasons { // strongest first
 		r := &v.reasons[i]
+		deceit = deceit || !persuasion[r.name]
 		p := priorsByName[r.name]
 		if p == nil || p.group == "learned" {
 			continue
 		}
 		w := r.weight
 		if v.authentic && r.points == 0 {
+			if persuasion[r.name] {
+				continue
+			}
 			w *= provenShare
 		}
 		if p.group == "known" || p.group == "partner" || p.group == "parse" || v.authentic && r.points > 0 {
@@ -59,13 +75,22 @@ func (v *verdict) odds() float64 {
 				groups[g].name = p.group
 			}
 			if groups[g].name == p.group {
-				sum += w * fade[min(groups[g].n, len(fade)-1)]
+				w *= fade[min(groups[g].n, len(fade)-1)]
 				groups[g].n++
+				if persuasion[r.name] && !v.authentic {
+					soft += w
+				} else {
+					sum += w
+				}
 				break
 			}
 		}
 	}
-	return sum
+	limit := persuasionCap
+	if deceit {
+		limit = persuasionBeside
+	}
+	return sum + min(soft, limit)
 }
 
 // learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation
@@ -110,7 +135,7 @@ func (d *Detector) judge(x *message, v *verdict) ocsf.MailVerdict {
 	switch {
 	case out.Score >= d.threshold:
 		out.Verdict = Phish
-	case out.Score >= d.threshold*SuspiciousFrom/Threshold || unread:
+	case out.Score >= d.suspiciousFrom() || unread:
 		out.Verdict = Suspicious
 	}
 	for i := range v.reasons {
@@ -198,13 +223,14 @@ func given(m *ocsf.MailVerdict) *verdict {
 		}
 		v.reasons = append(v.reasons, reason{name: r.Name, weight: r.Weight, points: max(0, int(math.Round(r.Weight*pointsPerUnit))), text: r.Text, apex: r.Apex, kind: kind})
 		v.form = v.form || r.Name == "sign-in-elsewhere" || r.Name == "sign-in-unproven" || r.Name == "partner-sign-in"
-		v.attached = v.attached || p(r.Name) == "file"
+		v.attached = v.attached || groupOf(r.Name) == "file"
 	}
 	v.atLeastLow()
 	return v
 }
 
-func p(name string) string {
+// groupOf returns the group of a reason, or "".
+func groupOf(name string) string {
 	if p := priorsByName[name]; p != nil {
 		return p.group
 	}
@@ -216,4 +242,21 @@ func (v *verdict) atLeastLow() {
 	if v.called == Phish && v.severity < ocsf.SeverityLow {
 		v.severity = ocsf.SeverityLow
 	}
+}
+
+// suspiciousFrom is the probability from which a message is suspicious.
+func (d *Detector) suspiciousFrom() float64 {
+	return 1 / (1 + (1-d.threshold)/d.threshold*math.Exp(SuspiciousBand))
+}
+
+// Unread turns what Judge said of a message into the verdict on one that could not be read as it should be: it is
+// suspicious at least.
+func (d *Detector) Unread(v ocsf.MailVerdict, why string) ocsf.MailVerdict {
+	if v.Verdict != Phish {
+		v.Verdict = Suspicious
+	}
+	v.Threshold = d.threshold
+	v.Score = max(v.Score, d.suspiciousFrom())
+	v.Reasons = slices.Insert(slices.Clone(v.Reasons), 0, ocsf.MailReason{Name: "unparsable", Weight: prior("unparsable"), Text: "it cannot be read as it should be: " + why})
+	return v
 }

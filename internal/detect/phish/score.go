@@ -396,17 +396,21 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 	if (foreign != nil || near != nil) && x.ask.urgency != "" {
 		v.add(reason{name: "urgency", class: "urgency", points: half(8, m.Bulk), text: "it presses for time (“" + x.ask.urgency + "”)"})
 	}
-	if b := x.ask.bait; b != "" && (foreign != nil || near != nil && !x.authentic) {
-		v.add(reason{name: "bait-subject", kind: kindCommodity, points: half(15, m.Bulk), text: "its subject is one that phishing uses daily (“" + b + "”)"})
+	if b := x.ask.bait; b != "" && !x.bounce() && (foreign != nil || near != nil && !x.authentic) {
+		weight := prior("bait-subject")
+		if !strings.Contains(strings.ToLower(m.Subject), b) {
+			weight /= 3 // in the text it is anybody's
+		}
+		v.add(reason{name: "bait-subject", kind: kindCommodity, points: half(15, m.Bulk), weight: weight, text: "its subject is one that phishing uses daily (“" + b + "”)"})
 	}
 	if x.ask.secrecy != "" && (freemail[x.fromDomain] || freemail[domainOf(m.ReplyTo)]) && x.from == nil {
 		v.add(reason{name: "favour-personal-mailbox", points: 10, text: "it asks for secrecy or a favour from a personal mailbox"})
 	}
 	if len(m.Text) < 60 && x.e.Fields.Value("body.images") != "" && foreign != nil {
-		v.add(reason{name: "picture-for-text", points: 15, text: "it shows a picture instead of text"})
+		v.add(reason{name: "picture-for-text", class: "picture", points: 15, text: "it shows a picture instead of text"})
 	}
 	if n := x.e.Fields.Value("body.hidden"); len(n) > 3 && !m.Bulk {
-		v.add(reason{name: "hidden-text", points: 8, text: "it holds " + n + " bytes of hidden text"})
+		v.add(reason{name: "hidden-text", class: "hidden", points: 8, text: "it holds " + n + " bytes of hidden text"})
 	}
 }
 

@@ -78,7 +78,7 @@ func (m *Model) damped(v *Vector) float64 {
 // familiar is the share of known words from which on a message counts as of a kind that training has seen.
 const familiar = 0.8
 
-// Odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior (log odds without the
+// odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior (log odds without the
 // base rate), where phishing and other mail were equally frequent.
 func (m *Model) odds(learned, prior float64) float64 {
 	return m.stack[0] + m.stack[1]*learned + m.stack[2]*prior

@@ -186,13 +186,17 @@ func (m *Model) thresholds(held []point, r *Report) {
 		}
 	}
 	r.LogLoss /= float64(max(1, len(held)))
-	at := cut(ham, m.WantedFPR)
-	strict := cut(ham, m.WantedFPR/10)
+	at := max(cut(ham, m.WantedFPR), lowest)
+	strict := max(cut(ham, m.WantedFPR/10), lowest)
 	m.Threshold, m.StrictThreshold = sigmoid(Base+at), sigmoid(Base+strict)
 	r.FPR, r.Recall = share(ham, at), share(spam, at)
 	r.StrictFPR, r.Strict = share(ham, strict), share(spam, strict)
 	r.Prior = share(spamPrior, cut(hamPrior, m.WantedFPR))
 }
+
+// lowest is the least threshold, in log odds without the base rate. Where the mail of training is easy to tell apart
+// the cut would lie so low that any mail of another kind, which training has not seen, lay above it.
+const lowest = 1.4
 
 // cut returns a value that at most a share of the list reaches.
 func cut(list []float64, wanted float64) float64 {
