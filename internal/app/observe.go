@@ -92,6 +92,7 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 	for _, c := range w.intakes.collectors {
 		c.expose(m)
 	}
+	w.mail.expose(m)
 	if a, _ := w.board.read(); a != nil {
 		for _, row := range a.Coverage {
 			of := []string{"tenant", string(row.Tenant), "layer", string(row.Layer), "sensor", row.Sensor}

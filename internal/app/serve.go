@@ -91,6 +91,7 @@ type watch struct {
 	board     *board
 	teller    *teller
 	intakes   *intakes
+	mail      *mailGate // nil: no mail is judged on its way
 	damage    damageLog
 	doors     doors
 }
@@ -175,7 +176,10 @@ func (w *watch) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w.teller, err = newTeller(ctx, w, settings.Alert.For)
+	if w.teller, err = newTeller(ctx, w, settings.Alert.For); err != nil {
+		return err
+	}
+	w.mail, err = w.openMail(setup)
 	return err
 }
 
@@ -184,6 +188,7 @@ func (w *watch) close() {
 	if w.listener != nil {
 		w.listener.Close()
 	}
+	w.mail.close()
 	if w.bus != nil {
 		w.bus.Close()
 	}
@@ -218,6 +223,9 @@ func (w *watch) run(ctx context.Context) error {
 	if w.intakes, err = w.startIntakes(ctx); err != nil {
 		fail(err)
 	}
+	if err := w.mail.start(ctx, fail); err != nil {
+		fail(err)
+	}
 	part("HTTP", func() error {
 		if err := server.serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -234,6 +242,7 @@ func (w *watch) run(ctx context.Context) error {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	w.intakes.stop(stopping)
+	w.mail.stop(stopping)
 	handler.Close()
 	if err := server.shutdown(stopping); err != nil {
 		w.log.Warn("some requests were cut off", "err", err)
@@ -287,6 +296,7 @@ func (w *watch) followDeclared(ctx context.Context) {
 		if settings.Listen = w.settings.Listen; !reflect.DeepEqual(settings, w.settings) {
 			w.log.Warn("the serve section of the configuration takes a restart; the rest of it is taken now")
 		}
+		w.declareMail(setup)
 		w.live.do(func() {
 			if err := w.live.reload(setup); err != nil {
 				w.log.Error("what changed is not taken; what was before it holds", "err", err)

@@ -16,6 +16,7 @@ type MailGate struct {
 	Budget     MailBudget
 	Unscanned  MailAction // MailTempFail or MailPass: what happens to mail that could not be judged in time
 	Clamd      string     // unix:/path or host:port of clamd; empty: none
+	Model      string     // file that `breakwater mail train` wrote; empty: the shipped priors alone
 	Mode       MailMode
 	Policies   []MailPolicy // the first that names tenant and recipient holds
 	Several    MailSeveral

@@ -15,7 +15,7 @@ import (
 )
 
 // mailKeys are the keys of the mail section.
-var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "mode", "policies", "several", "hold"}
+var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "model", "mode", "policies", "several", "hold"}
 
 // mailGate reads the mail section; nil where the file has none.
 func (d *declared) mailGate(r *reader, root *object) *MailGate {
@@ -56,6 +56,7 @@ func (d *declared) mailGate(r *reader, root *object) *MailGate {
 	if o.has("clamd") {
 		m.Clamd = o.door("clamd", "write unix:/run/clamav/clamd.ctl, or host:port")
 	}
+	m.Model = o.text("model").file()
 	switch it := o.text("several"); MailSeveral(it.text) {
 	case "", MailStrictest:
 	case MailSplit:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	scorer "github.com/breakwater-project/breakwater/internal/detect/phish"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -68,10 +69,8 @@ func (g *Gate) prove(ctx context.Context, s *site, m *milter.Message, parts []pa
 	if !slices.ContainsFunc(parts, func(p part) bool { return p.direction == Inbound }) {
 		return func() Proof { return nil }
 	}
-	if g.opt.Trusted != nil && len(s.settings.TrustedIDs) > 0 {
-		if p, ok := g.opt.Trusted(m.Raw, s.settings.TrustedIDs); ok {
-			return func() Proof { return p }
-		}
+	if p, ok := s.foreign(m); ok {
+		return func() Proof { return p }
 	}
 	if g.opt.Authenticate == nil {
 		return func() Proof { return nil }
@@ -160,7 +159,7 @@ func (s *site) seen(m *milter.Message) []byte {
 	}
 	counts := map[string]int{}
 	for _, f := range m.Headers {
-		name := strings.ToLower(f.Name)
+		name := strings.ToLower(f.Name) // places count whatever the case
 		counts[name]++
 		if forged[milter.Place{Name: f.Name, Index: counts[name]}] || strings.TrimSpace(name) == "authentication-results" || strings.TrimSpace(name) == "received-spf" {
 			continue
@@ -265,8 +264,11 @@ func (g *Gate) score(ctx context.Context, s *site, m *milter.Message, p *part, d
 // certain adds a reason that decides by itself.
 func certain(v *ocsf.MailVerdict, r ocsf.MailReason, score float64) {
 	v.Verdict = phish
+	v.Points = max(v.Points, scorer.PointsHigh)
 	v.Score = max(v.Score, score)
-	v.Rule = r.Name
+	if v.Rule == "" {
+		v.Rule = r.Name
+	}
 	v.Reasons = append([]ocsf.MailReason{r}, v.Reasons...)
 }
 

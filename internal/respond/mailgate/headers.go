@@ -4,64 +4,21 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/breakwater-project/breakwater/internal/respond/mailgate/mailauth"
 	"github.com/breakwater-project/breakwater/internal/respond/mailgate/milter"
 )
 
-// strip names the fields that came in and speak in our name: X-Breakwater-*, and Authentication-Results under our id
-// (RFC 8601 5). Whatever cannot be read of the latter, but begins like one, is taken for forged too.
+// strip names the fields that came in and speak in our name.
 func strip(list []milter.Field, id string) []milter.Place {
+	fields := make([]mailauth.Field, len(list))
+	for i, f := range list {
+		fields[i] = mailauth.Field(f)
+	}
 	var out []milter.Place
-	counts := map[string]int{}
-	for _, f := range list {
-		key := strings.ToLower(f.Name)
-		counts[key]++
-		name := strings.TrimSpace(key)
-		if strings.HasPrefix(name, "x-breakwater-") || name == "authentication-results" && ours(f.Value, id) {
-			out = append(out, milter.Place{Name: f.Name, Index: counts[key]})
-		}
+	for _, r := range mailauth.Strip(fields, id) {
+		out = append(out, milter.Place{Name: r.Name, Index: r.Index})
 	}
 	return out
-}
-
-// ours reports whether the value of an Authentication-Results field bears our id, however it is spelled: in any case,
-// behind comments and folds, in quotes. A value without any id counts as ours.
-func ours(value, id string) bool {
-	got := strings.TrimSuffix(strings.ToLower(authservID(value)), ".")
-	return got == "" || got == strings.TrimSuffix(strings.ToLower(id), ".")
-}
-
-// authservID returns the first word of the value, comments left out and quotes undone.
-func authservID(v string) string {
-	depth, quoted := 0, false
-	var b strings.Builder
-	for i := 0; i < len(v) && b.Len() < 1024; i++ {
-		c := v[i]
-		switch {
-		case quoted && c == '\\' && i+1 < len(v):
-			i++
-			b.WriteByte(v[i])
-		case depth > 0 && c == '\\':
-			i++
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case quoted:
-			b.WriteByte(c)
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
-			if b.Len() > 0 {
-				return b.String()
-			}
-		case c == ';':
-			return b.String()
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 // shown is what the fields of a verdict say of a message.

@@ -72,8 +72,6 @@ type Options struct {
 	Scorer   *Scorer
 	// Authenticate proves who sent a message that came in; it must heed the context.
 	Authenticate func(ctx context.Context, s Sender, raw []byte) Proof
-	// Trusted returns what servers of those ids have found, from fields that only they can have written.
-	Trusted func(raw []byte, ids []string) (Proof, bool)
 	// Malware returns the name of what an antivirus found in a message, or "".
 	Malware func(ctx context.Context, raw []byte) (string, error)
 	Match   func(e *ocsf.Event) []Match
