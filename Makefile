@@ -15,7 +15,7 @@ BENCH      ?= .
 EVAL_FLAGS ?= --seeds 20 --controls
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build cross test test-long lint eval eval-network bench bench-serve bench-network soak fuzz docs clean
+.PHONY: help demo build cross test test-long lint eval eval-network eval-mail bench bench-serve bench-network bench-mail soak fuzz docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ eval-network: ## judge the labelled captures, in every format, into their part o
 	cat dist/evaluation-network.md >> dist/evaluation.md
 	mv dist/evaluation.md docs/evaluation.md
 
+eval-mail: ## docs/evaluation-mail.md: phishing found, beside rspamd and SpamAssassin (the first time half an hour)
+	@mkdir -p dist
+	tools/eval-mail > dist/evaluation-mail.md
+	mv dist/evaluation-mail.md docs/evaluation-mail.md
+
 bench: ## docs/benchmarks.md, measured on this machine
 	@mkdir -p dist
 	tools/bench '$(BENCH)' > dist/benchmarks.md
@@ -83,6 +88,11 @@ bench-network: ## docs/benchmarks-network.md: the network layer over 10 M flows,
 	@mkdir -p dist
 	tools/bench-network > dist/benchmarks-network.md
 	mv dist/benchmarks-network.md docs/benchmarks-network.md
+
+bench-mail: ## docs/benchmarks-mail.md: messages a second, beside rspamd and SpamAssassin, the milter's answer, memory
+	@mkdir -p dist
+	tools/bench-mail > dist/benchmarks-mail.md
+	mv dist/benchmarks-mail.md docs/benchmarks-mail.md
 
 soak: ## serve under load for SOAK_SECONDS (1800): its memory must not grow
 	tools/soak
