@@ -139,6 +139,15 @@ func TestQRCodes(t *testing.T) {
 	if e.Fields.Value("qr.text") != "tel:+4930123456" || e.Fields.Value("qr.where") != "a.png" || len(e.Mail.Links) != 0 {
 		t.Errorf("a code without a link: %q in %q", e.Fields.Value("qr.text"), e.Fields.Value("qr.where"))
 	}
+	broken := qrOf(t, strings.Repeat(lure, 4))
+	for y := 60; y < broken.Rect.Dy()-60; y++ { // the corners stay
+		for x := 60; x < broken.Rect.Dx()-12; x++ {
+			broken.SetGray(x, y, color.Gray{Y: byte(255 * (x / 4 % 2))})
+		}
+	}
+	if e := decodeOne(t, attached("a.png", "image/png", pngOf(t, broken))); e.Fields.Value("qr.unread") != "a.png" {
+		t.Errorf("a spoilt code is not told: %q", e.Fields.Value("qr.unread"))
+	}
 	if e := decodeOne(t, attached("a.png", "image/png", pngOf(t, image.NewGray(image.Rect(0, 0, 300, 300))))); e.Fields.Value("qr.count") != "" {
 		t.Error("a code in a black square")
 	}

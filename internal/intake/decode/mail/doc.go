@@ -45,6 +45,7 @@
 //	qr.count             QR codes read, in pictures, PDF and text; their links have From "qr"
 //	qr.text              the first one's content where it is no link (tel:, otpauth:, WIFI:, plain text), 300 bytes
 //	qr.skipped           pictures that were not searched for a QR code, for their size or number
+//	qr.unread            name of a picture with the corners of a code that could not be read
 //	qr.where             name of the picture or file it stands in
 //
 //	attachment.text      the first 8 KiB of what attached documents say: PDF, Office, RTF, HTML, calendar, OneNote

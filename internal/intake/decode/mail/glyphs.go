@@ -81,8 +81,11 @@ func (b *body) cleanText(s string) string {
 				i += min(end, len(clip(s[i:i+end], 1000)))
 			}
 		case fancy(r):
-			b.glyphs.fancy++
-			out.WriteString(norm.NFKC.String(string(r)))
+			dressed := norm.NFKC.String(string(r))
+			if len(dressed) == 1 && (dressed[0] >= 'a' && dressed[0] <= 'z' || dressed[0] >= 'A' && dressed[0] <= 'Z') {
+				b.glyphs.fancy++
+			}
+			out.WriteString(dressed)
 			prev = 'a'
 		default:
 			out.WriteRune(r)

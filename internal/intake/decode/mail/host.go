@@ -58,7 +58,7 @@ func hostOf(auth string) (host string, odd trick) {
 	if t := strings.TrimRight(h, "."); t != h {
 		h, odd = t, odd|trickDot
 	}
-	if h == "" || len(h) > 253 || strings.ContainsAny(h, " \"'<>{}|^`%\\\x00") {
+	if h == "" || len(h) > 253 || strings.ContainsFunc(h, notInHost) {
 		return "", odd
 	}
 	if ip, ok := numericHost(h); ok {
@@ -69,6 +69,11 @@ func hostOf(auth string) (host string, odd trick) {
 		return s, odd
 	}
 	return h, odd
+}
+
+// notInHost reports whether browsers refuse a host with that character.
+func notInHost(r rune) bool {
+	return r <= ' ' || r == 0x7f || strings.ContainsRune("\"'<>{}|^`%\\/?#@[]:", r)
 }
 
 // plainHost makes a host with letters beyond ASCII the name that is looked up.

@@ -24,7 +24,7 @@ type element struct {
 type reader struct {
 	body   *body
 	out    *strings.Builder
-	skip   atom.Atom // element whose content is no text
+	skip   string // element whose content is no text
 	open   []element
 	look   look // of the text that comes next
 	sheet  sheet
@@ -163,12 +163,9 @@ var block = map[string]bool{"p": true, "div": true, "br": true, "tr": true, "li"
 var selfClosing = map[string]bool{"p": true, "li": true, "td": true, "th": true, "tr": true, "option": true, "dt": true, "dd": true}
 
 func (r *reader) start(name string, a *attrs) {
-	if r.skip == atom.Title && name != "title" { // a title without an end would hide the page
-		r.skip = 0
-	}
 	switch name {
 	case "script", "style", "title", "noscript", "template", "xml":
-		r.skip = atom.Lookup([]byte(name))
+		r.skip = name
 		if name == "script" {
 			r.note("body.script", "yes")
 			r.body.remote(a.src)
@@ -356,8 +353,8 @@ func (r *reader) pop(i int) {
 }
 
 func (r *reader) end(name string) {
-	if r.skip != 0 && r.skip.String() == name {
-		r.skip = 0
+	if r.skip == name {
+		r.skip = ""
 	}
 	switch name {
 	case "a", "v:roundrect", "v:rect", "v:shape":
@@ -382,8 +379,8 @@ func (r *reader) end(name string) {
 }
 
 func (r *reader) text(raw []byte) {
-	if r.skip != 0 {
-		if r.skip == atom.Style && len(raw) < 256<<10 {
+	if r.skip != "" {
+		if r.skip == "style" && len(raw) < 256<<10 {
 			r.readSheet(string(raw))
 		}
 		return

@@ -126,7 +126,11 @@ func (b *body) readPictures() {
 			continue
 		}
 		b.where = p.where
-		if text := readQR(g); text != "" {
+		text, unread := readQR(g)
+		if unread {
+			b.trait("qr.unread", firstOf(b.where, "text"))
+		}
+		if text != "" {
 			b.code(text)
 		} else if g.w*g.h <= 512<<10 {
 			halves[i] = g
@@ -136,7 +140,7 @@ func (b *body) readPictures() {
 		if x, ok := halves[i]; ok {
 			if y, ok := halves[i+1]; ok {
 				b.where = b.pictures[i].where
-				if text := readQR(joined(x, y)); text != "" {
+				if text, _ := readQR(joined(x, y)); text != "" {
 					b.code(text)
 				}
 			}

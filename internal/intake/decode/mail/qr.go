@@ -1,6 +1,8 @@
 package mail
 
 import (
+	"errors"
+
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
 )
@@ -12,30 +14,35 @@ const maxCentres = 120
 // tooMany ends the search of a picture with more than maxCentres.
 type tooMany struct{}
 
-// readQR returns what the QR code in a picture says, or "". Dark codes on light ground are tried first, then light
-// ones on dark.
-func readQR(g grey) string {
+// readQR returns what the QR code in a picture says, or "", and whether there was something with the three corners of
+// a code that could not be read. Dark codes on light ground are tried first, then light ones on dark.
+func readQR(g grey) (text string, unread bool) {
 	if g.w < minPictureSide/2 || g.h < minPictureSide/2 || len(g.pix) < g.w*g.h {
-		return ""
+		return "", false
 	}
-	text, _ := searchQR(g, false)
+	text, seen := searchQR(g, gozxing.NewHybridBinarizer)
+	if text == "" && seen { // light that falls evenly is better served by one threshold for all
+		text, _ = searchQR(g, gozxing.NewGlobalHistgramBinarizer)
+	}
 	if text != "" {
-		return text
+		return text, false
 	}
 	flipped := grey{g.w, g.h, make([]byte, g.w*g.h)}
 	for i, v := range g.pix[:g.w*g.h] {
 		flipped.pix[i] = 255 - v
 	}
-	text, _ = searchQR(flipped, false)
-	return text
+	text, also := searchQR(flipped, gozxing.NewHybridBinarizer)
+	return text, text == "" && (seen || also)
 }
 
-func searchQR(g grey, pure bool) (text string, centres int) {
+// searchQR looks for one code; seen tells that three corners were found, of whatever.
+func searchQR(g grey, binarizer func(gozxing.LuminanceSource) gozxing.Binarizer) (text string, seen bool) {
 	defer func() {
 		if recover() != nil { // tooMany, or a reader that does not withstand the picture
 			text = ""
 		}
 	}()
+	centres := 0
 	hints := map[gozxing.DecodeHintType]any{
 		gozxing.DecodeHintType_NEED_RESULT_POINT_CALLBACK: gozxing.ResultPointCallback(func(gozxing.ResultPoint) {
 			if centres++; centres > maxCentres {
@@ -43,18 +50,17 @@ func searchQR(g grey, pure bool) (text string, centres int) {
 			}
 		}),
 	}
-	if pure {
-		hints[gozxing.DecodeHintType_PURE_BARCODE] = true
-	}
-	bitmap, err := gozxing.NewBinaryBitmap(gozxing.NewHybridBinarizer(&shades{gozxing.LuminanceSourceBase{Width: g.w, Height: g.h}, g.pix}))
+	bitmap, err := gozxing.NewBinaryBitmap(binarizer(&shades{gozxing.LuminanceSourceBase{Width: g.w, Height: g.h}, g.pix}))
 	if err != nil {
-		return "", 0
+		return "", false
 	}
 	r, err := qrcode.NewQRCodeReader().Decode(bitmap, hints)
 	if err != nil {
-		return "", centres
+		var format gozxing.FormatException
+		var checksum gozxing.ChecksumException
+		return "", errors.As(err, &format) || errors.As(err, &checksum)
 	}
-	return r.GetText(), centres
+	return r.GetText(), true
 }
 
 // shades gives a grey picture to the reader.
@@ -124,14 +130,14 @@ func (b *body) drawnCode(m modules) bool {
 	if g.w == 0 {
 		return false
 	}
-	text := readQR(g)
+	text, _ := readQR(g)
 	if text == "" {
 		for _, row := range m { // light squares were drawn, on a dark screen
 			for x := range row {
 				row[x] = !row[x]
 			}
 		}
-		text = readQR(m.picture())
+		text, _ = readQR(m.picture())
 	}
 	if text == "" {
 		return false
