@@ -21,6 +21,8 @@ type MailGate struct {
 	Policies   []MailPolicy // the first that names tenant and recipient holds
 	Several    MailSeveral
 	Hold       MailHold
+	Mailboxes  []Mailbox
+	Journal    *MailJournal // nil: no journal reports are taken in by SMTP
 }
 
 // Milter is one place to listen for a mail server.

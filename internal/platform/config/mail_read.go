@@ -15,7 +15,7 @@ import (
 )
 
 // mailKeys are the keys of the mail section.
-var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "model", "mode", "policies", "several", "hold"}
+var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "model", "mode", "policies", "several", "hold", "mailboxes", "journal"}
 
 // mailGate reads the mail section; nil where the file has none.
 func (d *declared) mailGate(r *reader, root *object) *MailGate {
@@ -71,6 +71,7 @@ func (d *declared) mailGate(r *reader, root *object) *MailGate {
 		m.Policies = append(m.Policies, d.mailPolicy(p, m))
 	}
 	d.checkDoors(o, m)
+	m.Mailboxes, m.Journal = d.mailboxes(o), d.mailJournal(o)
 	return m
 }
 
