@@ -14,7 +14,7 @@ import (
 type Mover interface {
 	// Release lets the message go on to its recipients. It must be safe to call again after it was cut short.
 	Release(ctx context.Context, it Item, raw []byte) error
-	// Delete takes the message away.
+	// Delete takes the message away; that it is gone already is no error.
 	Delete(ctx context.Context, it Item) error
 }
 
@@ -77,22 +77,34 @@ func (b *Box) act(name, by, what string, now time.Time, begun, done State, do fu
 	}
 	b.store.mu.Lock()
 	it, err := b.get(name)
-	if err == nil && it.State != StateHeld && it.State != begun {
+	switch {
+	case err != nil:
+	case it.State != StateHeld && it.State != begun:
 		err = fmt.Errorf("%s is %s: %w", it.Name, it.State, ErrState)
+	case b.busy[it.Name]:
+		err = fmt.Errorf("%s: somebody is at it at this moment: %w", it.Name, ErrState)
 	}
 	if err != nil {
 		b.store.mu.Unlock()
 		return fmt.Errorf("%s: %w", what, err)
 	}
+	resumed := it.State == begun
+	b.busy[it.Name] = true
+	defer func(name string) {
+		delete(b.busy, name)
+		b.store.mu.Unlock()
+	}(it.Name)
 	err = b.step(it, Entry{Time: now, Act: what, By: by}, func(n *Item) { n.State, n.By, n.Done, n.Problem = begun, by, now.UTC(), "" })
-	now1 := *it
-	b.store.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	failed := do(now1)
-	b.store.mu.Lock()
-	defer b.store.mu.Unlock()
+	moved := *it
+	moved.Resumed = resumed
+	failed := func() error {
+		b.store.mu.Unlock()
+		defer b.store.mu.Lock()
+		return do(moved)
+	}()
 	if failed != nil {
 		err := b.step(it, Entry{Time: now, Act: "failed", By: by, Note: what + ": " + failed.Error()}, func(n *Item) { n.State, n.Problem = StateHeld, failed.Error() })
 		return errors.Join(fmt.Errorf("%s %s: %w", what, it.Name, failed), err)

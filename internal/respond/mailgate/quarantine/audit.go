@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -37,16 +38,18 @@ type audit struct {
 	path string
 	mu   sync.Mutex
 	f    *os.File
+	at   int64 // where the last whole line ends
 	seq  int64
 	prev string
 }
 
 func openAudit(path string) (*audit, error) {
 	a := &audit{path: path}
-	whole, err := a.read(func(Entry) {})
+	whole, err := a.read(math.MaxInt64, func(Entry) {})
 	if err != nil {
 		return nil, err
 	}
+	a.at = whole
 	if a.f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, fmt.Errorf("opening the audit file of held mail: %w", err)
 	}
@@ -67,8 +70,8 @@ func (e Entry) sum() string {
 	return hex.EncodeToString(h[:])
 }
 
-// read gives every whole line to fn and returns where they end.
-func (a *audit) read(fn func(Entry)) (int64, error) {
+// read gives every whole line of the first most bytes to fn and returns where they end.
+func (a *audit) read(most int64, fn func(Entry)) (int64, error) {
 	f, err := os.Open(a.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -77,7 +80,7 @@ func (a *audit) read(fn func(Entry)) (int64, error) {
 		return 0, fmt.Errorf("reading the audit file of held mail: %w", err)
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, maxEntry)
+	r := bufio.NewReaderSize(io.LimitReader(f, most), maxEntry)
 	var at int64
 	a.seq, a.prev = 0, ""
 	for {
@@ -121,6 +124,7 @@ func (a *audit) append(e Entry) error {
 		return fmt.Errorf("writing the audit file of held mail: %w", err)
 	}
 	a.seq, a.prev = e.Seq, e.Hash
+	a.at += int64(len(raw)) + 1
 	return nil
 }
 
@@ -132,12 +136,18 @@ func (a *audit) close() error {
 
 // Audit returns the tenant's lines of the audit file, oldest first, at most the last n.
 func (b *Box) Audit(n int) ([]Entry, error) {
+	return b.store.audit.of(n, func(e Entry) bool { return e.Tenant == b.tenant })
+}
+
+// of returns the lines that are wanted, oldest first, at most the last n. What is written meanwhile is not waited for,
+// nor held up.
+func (a *audit) of(n int, wants func(Entry) bool) ([]Entry, error) {
+	a.mu.Lock()
+	reader, whole := audit{path: a.path}, a.at
+	a.mu.Unlock()
 	var out []Entry
-	reader := audit{path: b.store.audit.path}
-	b.store.audit.mu.Lock()
-	defer b.store.audit.mu.Unlock()
-	_, err := reader.read(func(e Entry) {
-		if e.Tenant != b.tenant {
+	_, err := reader.read(whole, func(e Entry) {
+		if !wants(e) {
 			return
 		}
 		if out = append(out, e); len(out) > 2*n {

@@ -89,6 +89,7 @@ type Item struct {
 	By           string            `json:"by,omitempty"`       // who did the last act
 	Done         time.Time         `json:"done,omitzero"`      // when
 	Problem      string            `json:"problem,omitempty"`  // why the last act failed
+	Resumed      bool              `json:"-"`                  // for movers: the act began before and was cut short, so that it may have been done
 }
 
 // Store is the quarantine of all tenants; messages are read through a tenant's Box alone.
@@ -108,8 +109,9 @@ type Box struct {
 	tenant tenant.ID
 	dir    string
 	items  map[string]*Item
-	texts  map[string]int // how many messages share a text, by hash
-	bytes  int64          // of messages whose text is kept
+	texts  map[string]int  // how many messages share a text, by hash
+	bytes  int64           // of messages whose text is kept
+	busy   map[string]bool // names that an act is under way for
 }
 
 // Open opens the store in a folder, which is made where it is missing. Messages expire retain after they were held.
@@ -210,7 +212,7 @@ func (s *Store) open(id tenant.ID) (*Box, error) {
 	if b := s.boxes[id]; b != nil {
 		return b, nil
 	}
-	b := &Box{store: s, tenant: id, dir: filepath.Join(s.dir, "tenants", folderOf(id)), items: map[string]*Item{}, texts: map[string]int{}}
+	b := &Box{store: s, tenant: id, dir: filepath.Join(s.dir, "tenants", folderOf(id)), items: map[string]*Item{}, texts: map[string]int{}, busy: map[string]bool{}}
 	for _, sub := range []string{"items", "bodies"} {
 		if err := os.MkdirAll(filepath.Join(b.dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("making the quarantine of %s: %w", id, err)
@@ -339,7 +341,7 @@ func (b *Box) get(name string) (*Item, error) {
 		for n, it := range b.items {
 			if strings.HasPrefix(n, name) {
 				if found != nil {
-					return nil, fmt.Errorf("%q: %w: several begin with it", name, ErrNotFound)
+					return nil, fmt.Errorf("%q: %w", name, ErrSeveral)
 				}
 				found = it
 			}

@@ -43,7 +43,7 @@ func Look(raw []byte) View {
 		for len(head) > 0 && (head[0] == ' ' || head[0] == '\t') { // folded
 			var more []byte
 			more, head, _ = bytes.Cut(head, []byte("\n"))
-			if len(line) < maxValue {
+			if len(line) < maxValue { // what is beyond is not shown
 				line = slices.Concat(bytes.TrimRight(line, "\r"), []byte(" "), bytes.TrimSpace(more))
 			}
 		}
@@ -62,14 +62,36 @@ func Look(raw []byte) View {
 		v.Problems = []string{"broken: " + reason}
 		return v
 	}
-	v.Text, v.Links, v.Attachments, v.Problems = e.Mail.Text, e.Mail.Links, e.Mail.Attachments, e.Mail.ParseProblems
+	v.Text = printableText(e.Mail.Text)
+	for _, l := range e.Mail.Links {
+		v.Links = append(v.Links, ocsf.Link{URL: Printable(l.URL), Host: Printable(l.Host), Text: Printable(l.Text), From: l.From})
+	}
+	for _, a := range e.Mail.Attachments {
+		v.Attachments = append(v.Attachments, ocsf.Attachment{Name: Printable(a.Name), Type: Printable(a.Type), Size: a.Size, SHA256: a.SHA256})
+	}
+	for _, p := range e.Mail.ParseProblems {
+		v.Problems = append(v.Problems, Printable(p))
+	}
 	return v
+}
+
+// Printable returns a stranger's text with a mark in place of what is no visible character: control characters, which a
+// terminal obeys, and those that hide or turn what follows. It holds at most 2 KiB.
+func Printable(s string) string { return printable([]byte(s), maxValue) }
+
+// printableText is Printable of text with lines, whole.
+func printableText(s string) string {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i := range lines {
+		lines[i] = printable([]byte(lines[i]), len(lines[i]))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // printable shows bytes of a stranger's: what is no visible character becomes a mark, so that no terminal obeys it.
 func printable(b []byte, most int) string {
 	if len(b) > most {
-		b = b[:most]
+		b = append(b[:most:most], "…"...)
 	}
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) && r != '\t' {
