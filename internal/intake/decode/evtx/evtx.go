@@ -17,6 +17,7 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
@@ -46,19 +47,28 @@ var (
 
 // Stream returns the format as intake sees it. A file whose header is lost is recognised by its first chunk.
 func Stream() decode.Stream {
+	files := sync.Pool{New: func() any {
+		f := &file{}
+		f.c.buf = make([]byte, chunkSize)
+		return f
+	}}
 	return decode.Stream{
 		Name: "evtx",
 		Recognise: func(name string, head []byte) bool {
 			return bytes.HasPrefix(head, fileMagic) || bytes.HasPrefix(head, chunkMagic) ||
 				len(head) > headerSize && bytes.HasPrefix(head[headerSize:], chunkMagic) && strings.HasSuffix(strings.ToLower(name), ".evtx")
 		},
-		Read: read,
+		Read: func(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
+			f := files.Get().(*file)
+			defer files.Put(f)
+			f.sink, f.n = sink, 0
+			defer func() { f.sink = nil }()
+			return f.read(ctx, r)
+		},
 	}
 }
 
-func read(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
-	f := &file{sink: sink}
-	f.c.buf = make([]byte, chunkSize)
+func (f *file) read(ctx context.Context, r io.Reader) error {
 	head := f.c.buf[:headerSize]
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -98,11 +108,12 @@ func read(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
 	}
 }
 
-// file is one file on its way to events.
+// file is one file on its way to events. What it learned of names and kinds of events serves the next one.
 type file struct {
-	sink decode.Sink
-	n    int64 // records so far, good or bad
-	c    chunk
+	sink   decode.Sink
+	n      int64 // records so far, good or bad
+	c      chunk
+	shapes windows.Shapes
 }
 
 func (f *file) bad(reason string, raw []byte) {
@@ -183,7 +194,7 @@ func (f *file) record(at int64, begin, end int, raw []byte) {
 		return
 	}
 	e := &ocsf.Event{}
-	if err := windows.FromFields(native, when, e); err != nil {
+	if err := f.shapes.Event(native, when, e); err != nil {
 		f.sink.Bad(f.n, fmt.Sprintf("the record at offset %d: %v", at, err), raw)
 		return
 	}

@@ -162,7 +162,7 @@ func (c *chunk) write(t *template, values []value, when *time.Time) error {
 		for j := range el.attrs {
 			a := &el.attrs[j]
 			from := len(c.text)
-			if there := c.parts(a.parts, values); there {
+			if there := c.put(a.parts, values); there {
 				c.spans = append(c.spans, span{a.name, from, len(c.text)})
 				if a.name == "Event.System.TimeCreated.#attributes.SystemTime" {
 					c.time(a, values, c.text[from:], when)
@@ -178,7 +178,16 @@ func (c *chunk) write(t *template, values []value, when *time.Time) error {
 			continue
 		}
 		from := len(c.text)
-		there := c.parts(el.parts, values)
+		if n := len(c.spans); el.list && n > 0 && c.spans[n-1].name == el.path && c.spans[n-1].to == from {
+			c.text = append(c.text, ", "...)
+			if c.put(el.parts, values) {
+				c.spans[n-1].to = len(c.text)
+			} else {
+				c.text = c.text[:from]
+			}
+			continue
+		}
+		there := c.put(el.parts, values)
 		name := el.path
 		switch {
 		case el.named != nil:
@@ -197,10 +206,10 @@ func (c *chunk) write(t *template, values []value, when *time.Time) error {
 // already; the name is taken off again.
 func (c *chunk) dynamicName(el *element, values []value) string {
 	at := len(c.text)
-	c.parts(el.named.parts, values)
+	c.put(el.named, values)
 	name := string(c.text[at:])
 	c.text = c.text[:at]
-	return join(el.below, name)
+	return el.below + "." + name
 }
 
 // time takes the event's time, which values hold to 100 ns; in XML without a template it is text.
@@ -218,8 +227,8 @@ func (c *chunk) time(a *attribute, values []value, text []byte, when *time.Time)
 	}
 }
 
-// parts writes pieces of a value; there is false where every piece is null.
-func (c *chunk) parts(parts []part, values []value) (there bool) {
+// put writes pieces of a value; there is false where every piece is null.
+func (c *chunk) put(parts []part, values []value) (there bool) {
 	for i := range parts {
 		p := &parts[i]
 		if p.sub < 0 {

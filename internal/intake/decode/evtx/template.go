@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -33,6 +34,13 @@ type chunk struct {
 	buf       []byte
 	names     map[uint32]string
 	templates map[key]*template
+	strings   map[string]string // names and paths of all chunks, each once
+	scratch   []byte
+	ops       []element // of all templates of the chunk, as their attributes and parts: slabs that are used again
+	attrs     []attribute
+	parts     []part
+	open      []part // of the values that are being read, innermost last
+	openAttrs []attribute
 	text      []byte // of the record being read
 	spans     []span // its fields, as places in text
 	values    []value
@@ -45,12 +53,64 @@ type key struct {
 	below string
 }
 
+// What is kept of names and paths from chunk to chunk: how many, and of how many bytes at most.
+const (
+	maxStrings = 20_000
+	maxOnce    = 256
+)
+
 func (c *chunk) reset() {
 	if c.names == nil {
 		c.names, c.templates = map[uint32]string{}, map[key]*template{}
 	}
+	if c.strings == nil || len(c.strings) > maxStrings {
+		c.strings = map[string]string{}
+	}
 	clear(c.names)
 	clear(c.templates)
+	c.ops, c.attrs, c.parts, c.open, c.openAttrs = c.ops[:0], c.attrs[:0], c.parts[:0], c.open[:0], c.openAttrs[:0]
+}
+
+// closeParts moves the parts read since from into the slab.
+func (c *chunk) closeParts(from int) []part {
+	at := len(c.parts)
+	c.parts = append(c.parts, c.open[from:]...)
+	c.open = c.open[:from]
+	return c.parts[at:len(c.parts):len(c.parts)]
+}
+
+func (c *chunk) closeAttrs(from int) []attribute {
+	at := len(c.attrs)
+	c.attrs = append(c.attrs, c.openAttrs[from:]...)
+	c.openAttrs = c.openAttrs[:from]
+	return c.attrs[at:len(c.attrs):len(c.attrs)]
+}
+
+// once returns the text of scratch as a string that is made once for all chunks.
+func (c *chunk) once() string {
+	if len(c.scratch) > maxOnce {
+		return string(c.scratch)
+	}
+	if s, ok := c.strings[string(c.scratch)]; ok { // no copy is made for the look-up
+		return s
+	}
+	s := string(c.scratch)
+	c.strings[s] = s
+	return s
+}
+
+// join returns the pieces as one string, made once.
+func (c *chunk) join(pieces ...string) string {
+	c.scratch = c.scratch[:0]
+	for _, p := range pieces {
+		c.scratch = append(c.scratch, p...)
+	}
+	return c.once()
+}
+
+func (c *chunk) utf16(b []byte) string {
+	c.scratch = appendUTF16(c.scratch[:0], b)
+	return c.once()
 }
 
 // template is a definition made ready: what to write for each element.
@@ -64,9 +124,10 @@ type element struct {
 	text  string // path with .#text, for an element with attributes
 	attrs []attribute
 	parts []part
-	named *attribute // the Name of a Data element whose value names the field
-	below string     // what a Data element's name is put behind
-	inner bool       // it holds elements
+	named []part // the Name of a Data element whose value names the field
+	below string // what a Data element's name is put behind
+	inner bool   // it holds elements
+	list  bool   // a Data element without a name: its value joins those of others before it
 }
 
 type attribute struct {
@@ -92,6 +153,7 @@ type reader struct {
 	end  int
 	bare bool // elements have no dependency id: XML outside of a template
 	ops  int
+	seen []string // paths of the siblings on each level that is open
 }
 
 func (r *reader) u8() (byte, error) {
@@ -158,7 +220,7 @@ func (c *chunk) nameAt(at int) (string, int, error) {
 	if at+8+2*n+2 > chunkSize {
 		return "", 0, fmt.Errorf("a name of %d characters reaches out of the chunk", n)
 	}
-	return string(appendUTF16(nil, c.buf[at+8:at+8+2*n])), 8 + 2*n + 2, nil
+	return c.utf16(c.buf[at+8 : at+8+2*n]), 8 + 2*n + 2, nil
 }
 
 // chars reads a counted UTF-16 text.
@@ -171,48 +233,58 @@ func (r *reader) chars() (string, error) {
 	if err := r.skip(2 * int(n)); err != nil {
 		return "", err
 	}
-	return string(appendUTF16(nil, r.c.buf[from:r.pos])), nil
+	return r.c.utf16(r.c.buf[from:r.pos]), nil
 }
 
 // compile reads a template's elements, or those of XML that stands in a record without one.
 func (r *reader) compile(below string) (*template, error) {
-	t := &template{}
-	seen := map[string]int{}
+	from := len(r.c.ops)
+	if err := r.elements(below); err != nil {
+		r.c.ops = r.c.ops[:from]
+		return nil, err
+	}
+	return &template{r.c.ops[from:len(r.c.ops):len(r.c.ops)]}, nil
+}
+
+func (r *reader) elements(below string) error {
+	c := r.c
 	for r.pos < r.end {
 		tok, err := r.u8()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		switch tok &^ tokenMore {
 		case tokenEOF:
-			return t, nil
+			return nil
 		case tokenFragment:
 			if err := r.skip(3); err != nil {
-				return nil, err
+				return err
 			}
 		case tokenOpen:
-			if err := r.element(t, below, tok&tokenMore != 0, 1, seen); err != nil {
-				return nil, err
+			if err := r.element(below, tok&tokenMore != 0, 1, 0); err != nil {
+				return err
 			}
 		case tokenNormal, tokenOptional:
 			p, err := r.substitution()
 			if err != nil {
-				return nil, err
+				return err
 			}
-			t.ops = append(t.ops, element{path: below, text: join(below, "#text"), parts: []part{p}, inner: true})
+			first := len(c.open)
+			c.open = append(c.open, p)
+			c.ops = append(c.ops, element{path: below, text: c.join(below, ".#text"), parts: c.closeParts(first), inner: true})
 		case tokenTarget, tokenPIData:
 			if err := r.instruction(tok); err != nil {
-				return nil, err
+				return err
 			}
 		default:
-			return nil, fmt.Errorf("0x%02x is no token where an element should begin", tok)
+			return fmt.Errorf("0x%02x is no token where an element should begin", tok)
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // element reads one element whose opening token was read, with all that it holds.
-func (r *reader) element(t *template, below string, attrs bool, depth int, seen map[string]int) error {
+func (r *reader) element(below string, attrs bool, depth, first int) error {
 	if depth > maxDepth {
 		return errDeep
 	}
@@ -231,12 +303,15 @@ func (r *reader) element(t *template, below string, attrs bool, depth int, seen 
 	if err != nil {
 		return err
 	}
-	el := element{path: unlike(join(below, name), seen), below: below}
-	el.text = el.path + ".#text"
+	el := element{path: r.path(below, name, first), below: below}
+	el.text = r.c.join(el.path, ".#text")
 	if attrs {
 		if err := r.attributes(&el, name); err != nil {
 			return err
 		}
+	}
+	if name == "Data" && el.named == nil && el.path == r.c.join(below, ".", name) {
+		el.path, el.list = el.text, true
 	}
 	tok, err := r.u8()
 	if err != nil {
@@ -244,13 +319,15 @@ func (r *reader) element(t *template, below string, attrs bool, depth int, seen 
 	}
 	switch tok {
 	case tokenEmpty:
-		t.ops = append(t.ops, el)
+		r.c.ops = append(r.c.ops, el)
 		return nil
 	case tokenCloseOpen:
 	default:
 		return fmt.Errorf("0x%02x is no token where <%s> should be closed", tok, name)
 	}
-	inside := map[string]int(nil)
+	inside := len(r.seen)
+	parts := len(r.c.open)
+	defer func() { r.seen, r.c.open = r.seen[:inside], r.c.open[:parts] }()
 	for {
 		tok, err := r.u8()
 		if err != nil {
@@ -258,14 +335,12 @@ func (r *reader) element(t *template, below string, attrs bool, depth int, seen 
 		}
 		switch tok &^ tokenMore {
 		case tokenEnd:
-			t.ops = append(t.ops, el)
+			el.parts = r.c.closeParts(parts)
+			r.c.ops = append(r.c.ops, el)
 			return nil
 		case tokenOpen:
 			el.inner = true
-			if inside == nil {
-				inside = map[string]int{}
-			}
-			if err := r.element(t, el.path, tok&tokenMore != 0, depth+1, inside); err != nil {
+			if err := r.element(el.path, tok&tokenMore != 0, depth+1, inside); err != nil {
 				return err
 			}
 		case tokenTarget, tokenPIData:
@@ -280,39 +355,48 @@ func (r *reader) element(t *template, below string, attrs bool, depth int, seen 
 			if !ok {
 				return fmt.Errorf("0x%02x is no token within <%s>", tok, name)
 			}
-			el.parts = append(el.parts, p)
+			r.c.open = append(r.c.open, p)
 		}
 	}
 }
 
-func join(below, name string) string {
-	if below == "" {
-		return name
+// path names an element below another, and tells siblings of one name apart as evtx_dump does: Item, Item_1, Item_2.
+// Data elements without a name of their own stay alike: their values are one list.
+func (r *reader) path(below, name string, first int) string {
+	p := name
+	if below != "" {
+		p = r.c.join(below, ".", name)
 	}
-	return below + "." + name
-}
-
-// unlike tells siblings of one name apart as evtx_dump does: Data, Data_1, Data_2.
-func unlike(path string, seen map[string]int) string {
-	n := seen[path]
-	seen[path] = n + 1
+	if name == "Data" {
+		return p
+	}
+	n := 0
+	for _, s := range r.seen[first:] {
+		if s == p {
+			n++
+		}
+	}
+	r.seen = append(r.seen, p)
 	if n == 0 {
-		return path
+		return p
 	}
-	return fmt.Sprintf("%s_%d", path, n)
+	return r.c.join(p, "_", strconv.Itoa(n))
 }
 
 func (r *reader) attributes(el *element, name string) error {
+	c := r.c
 	if err := r.skip(4); err != nil { // size of the list
 		return err
 	}
+	first, parts := len(c.openAttrs), len(c.open)
+	defer func() { c.openAttrs, c.open = c.openAttrs[:first], c.open[:parts] }()
 	for {
 		if r.pos >= r.end {
 			return errShort
 		}
-		tok := r.c.buf[r.pos]
+		tok := c.buf[r.pos]
 		if tok&^tokenMore != tokenAttribute {
-			return nil
+			break
 		}
 		r.pos++
 		if r.ops++; r.ops > maxOps {
@@ -322,7 +406,6 @@ func (r *reader) attributes(el *element, name string) error {
 		if err != nil {
 			return err
 		}
-		a := attribute{name: el.path + ".#attributes." + key}
 		for r.pos < r.end {
 			p, ok, err := r.attributePart()
 			if err != nil {
@@ -331,22 +414,24 @@ func (r *reader) attributes(el *element, name string) error {
 			if !ok {
 				break
 			}
-			a.parts = append(a.parts, p)
+			c.open = append(c.open, p)
 		}
-		if name == "Data" && key == "Name" {
-			el.named = &a
-			if len(a.parts) == 1 && a.parts[0].sub < 0 {
-				el.path = join(el.below, a.parts[0].text)
-				el.text, el.named = el.path, nil
-				continue
-			}
-		} else {
-			el.attrs = append(el.attrs, a)
+		value := c.closeParts(parts)
+		switch {
+		case name != "Data" || key != "Name":
+			c.openAttrs = append(c.openAttrs, attribute{c.join(el.path, ".#attributes.", key), value})
+		case len(value) == 1 && value[0].sub < 0:
+			el.path = c.join(el.below, ".", value[0].text)
+			el.text = el.path
+		default:
+			el.named = value
 		}
 		if tok&tokenMore == 0 {
-			return nil
+			break
 		}
 	}
+	el.attrs = c.closeAttrs(first)
+	return nil
 }
 
 func (r *reader) attributePart() (part, bool, error) {

@@ -49,16 +49,6 @@ func decodeEvent(o *decode.JSON, e *ocsf.Event) error {
 	return fill(e, at, canonical(shapeOf(o), o.Fields()))
 }
 
-// FromFields makes an event of the fields of a nested event ({"Event":{"System":…,"EventData":…}}), flattened with dots,
-// and the time it was written. Package evtx comes in by it, so that an event is the same from either form.
-func FromFields(native ocsf.Fields, at time.Time, e *ocsf.Event) error {
-	if at.Year() < 1971 || at.Year() > 2099 {
-		return errors.New("its time is not between 1971 and 2099")
-	}
-	native.Sort()
-	return fill(e, at, canonical(shapeNested, native))
-}
-
 func fill(e *ocsf.Event, at time.Time, fields ocsf.Fields) (err error) {
 	e.Time, e.Fields = at, fields
 	r := &record{e: e, channel: strings.ToLower(e.Fields.Value("Channel"))}
