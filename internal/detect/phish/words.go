@@ -158,6 +158,9 @@ func index(all map[int][]string) map[[3]byte][]entry {
 	for i := range lures {
 		all[lists+i] = lures[i].phrases
 	}
+	for list, more := range furtherPhrases {
+		all[list] = append(all[list], more...)
+	}
 	m := map[[3]byte][]entry{}
 	for list := range lists + len(lures) {
 		for _, w := range all[list] {

@@ -84,8 +84,8 @@ func (m *Model) odds(learned, prior float64) float64 {
 	return m.stack[0] + m.stack[1]*learned + m.stack[2]*prior
 }
 
-// Odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior, at the base rate that
-// the score ships with.
+// Odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior. Trained, they are 0 at
+// Threshold.
 func (m *Model) Odds(v *Vector, prior float64) float64 { return Base + m.odds(m.damped(v), prior) }
 
 // Base is the log odds of phishing before anything is known of a message: one in 55.

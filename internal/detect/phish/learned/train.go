@@ -188,7 +188,10 @@ func (m *Model) thresholds(held []point, r *Report) {
 	r.LogLoss /= float64(max(1, len(held)))
 	at := max(cut(ham, m.WantedFPR), lowest)
 	strict := max(cut(ham, m.WantedFPR/10), lowest)
-	m.Threshold, m.StrictThreshold = sigmoid(Base+at), sigmoid(Base+strict)
+	// The scale is moved so that the threshold is an even chance, as it is without a model: reasons that training says
+	// nothing of, a partner's new habits above all, then weigh what they weigh without one.
+	m.stack[0] -= at + Base
+	m.Threshold, m.StrictThreshold = sigmoid(0), sigmoid(strict-at)
 	r.FPR, r.Recall = share(ham, at), share(spam, at)
 	r.StrictFPR, r.Strict = share(ham, strict), share(spam, strict)
 	r.Prior = share(spamPrior, cut(hamPrior, m.WantedFPR))
