@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,6 +30,8 @@ type breakwater struct {
 	system       string
 	withoutWords bool // the program can train without words
 	models       map[string]string
+	build        string // SHA-256 of the program
+	kept         *kept
 	cpu          time.Duration // of the last command
 	rss          int64         // most memory of the last command, KiB
 }
@@ -47,6 +51,15 @@ func newBreakwater(o options) (*breakwater, error) {
 	b := &breakwater{binary: o.binary, work: o.work, config: filepath.Join(o.work, "breakwater.yaml"), system: o.commit, models: map[string]string{}}
 	if err := os.WriteFile(b.config, []byte(ourConfig), 0o644); err != nil {
 		return nil, fmt.Errorf("writing a configuration: %w", err)
+	}
+	program, err := os.ReadFile(o.binary)
+	if err != nil {
+		return nil, fmt.Errorf("reading the program: %w", err)
+	}
+	sum := sha256.Sum256(program)
+	b.build = hex.EncodeToString(sum[:8])
+	if b.kept, err = openKept(filepath.Join(o.work, "breakwater-scores.tsv")); err != nil {
+		return nil, err
 	}
 	help, err := b.run("mail", "train", "--help")
 	if err != nil {

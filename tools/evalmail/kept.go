@@ -78,7 +78,7 @@ func (k *kept) put(key string, r result) error {
 		k.file = f
 	}
 	k.by[key] = r
-	if _, err := fmt.Fprintf(k.file, "%s\t%.3f\t%.3f\t%s\n", key, r.score, r.alone, strings.Join(r.reasons, ",")); err != nil {
+	if _, err := fmt.Fprintf(k.file, "%s\t%.9g\t%.9g\t%s\n", key, r.score, r.alone, strings.Join(r.reasons, ",")); err != nil {
 		return fmt.Errorf("keeping scores in %s: %w", k.path, err)
 	}
 	return nil

@@ -191,7 +191,7 @@ func (p *page) families() {
 }
 
 func (p *page) leftOut() {
-	fmt.Print("## A family left out of training\n\nThe model and its threshold never saw the family; all of its messages are scored. Recall is that of the test phishing\nat the same threshold (for FPR 1 %). SpamAssassin is too slow for it.\n\n")
+	fmt.Print("## A family left out of training\n\nThe model and its threshold never saw the family; all of its messages are scored. Recall is that of the test phishing\nat the same threshold (for FPR 1 %). SpamAssassin is too slow for it, and rspamd was asked for hard ham alone.\n\n")
 	names := p.s.families()
 	header("system", "left out", "FPR on it", "recall")
 	for _, x := range p.systems {
@@ -200,6 +200,9 @@ func (p *page) leftOut() {
 		}
 		for _, f := range names {
 			l := x.left[f]
+			if l == nil {
+				continue
+			}
 			t1, _ := limits(l.outcome, x.read)
 			row(x.name, f, above(values(l.family, false, x.read), t1).String(), above(values(l.outcome.test, true, x.read), t1).String())
 		}

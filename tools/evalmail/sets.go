@@ -128,12 +128,28 @@ type ours struct {
 }
 
 func (o ours) score(list []*message, learned ...[]*message) (map[string]result, error) {
-	model, err := o.b.train(slices.Concat(learned...), o.words)
-	if err != nil {
-		return nil, err
+	set := slices.Concat(learned...)
+	name := o.b.build
+	if !o.words {
+		name += "-wordless"
 	}
-	got, err := o.b.score(list, model)
-	return plain(got), err
+	if missing := o.b.kept.missing(list, name, setHash(set)); len(missing) > 0 {
+		model, err := o.b.train(set, o.words)
+		if err != nil {
+			return nil, err
+		}
+		got, err := o.b.score(missing, model)
+		if err != nil {
+			return nil, err
+		}
+		answers := plain(got)
+		for _, m := range missing {
+			if err := o.b.kept.put(key(name, setHash(set), m.hash), answers[m.path]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return o.b.kept.all(list, name, setHash(set))
 }
 
 // values are the scores of a class, read by fn.
