@@ -147,7 +147,7 @@ func (b *body) entityAs(h header, contentType string, raw []byte, at place) {
 }
 
 // maxTextPart is how many bytes of one text are read, as they were sent.
-const maxTextPart = 4 << 20
+const maxTextPart = 2 << 20
 
 // textPart reads a part that mail programs show.
 func (b *body) textPart(h header, kind, charset string, raw []byte, at place) {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxToken = 4 << 20 // the longest tag or text the tokenizer may hold
+	maxToken = 2 << 20 // the longest tag or text the tokenizer may hold
 	maxOpen  = 256     // open elements whose style is remembered
 )
 

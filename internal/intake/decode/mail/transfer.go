@@ -24,14 +24,14 @@ func (b *body) decode(encoding string, raw []byte) ([]byte, bool) {
 	case "base64":
 		data, bad := base64Bytes(raw)
 		if bad {
-			b.note("odd: base64 with foreign characters")
+			b.note("broken: base64 with many foreign characters")
 		}
 		return data, true
 	case "quoted-printable":
 		return quotedPrintable(raw), true
 	case "", "7bit", "8bit", "binary", "7-bit", "8-bit":
 	default:
-		b.note("odd: unknown transfer encoding")
+		b.note("broken: a transfer encoding that nobody knows") // a reader that does know it shows something else
 	}
 	return raw, true
 }
@@ -143,7 +143,7 @@ func utf8From(data []byte, charset string, note func(string)) string {
 			return strings.ToValidUTF8(string(out), "\uFFFD")
 		}
 	} else if charset != "" && !utf8.Valid(data) {
-		note("odd: unknown charset")
+		note("broken: text in a charset that nobody knows")
 	}
 	if utf8.Valid(data) {
 		return string(data)
