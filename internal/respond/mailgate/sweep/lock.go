@@ -1,0 +1,6 @@
+package sweep
+
+import "errors"
+
+// errHeld says that somebody else holds the lock.
+var errHeld = errors.New("held by another")
