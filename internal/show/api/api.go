@@ -31,6 +31,7 @@ type Options struct {
 	Levels       Levels
 	Investigator Investigator
 	Exchanger    Exchanger
+	Quarantine   Quarantine
 	Pages        Pages // nil: no pages, JSON alone
 	Version      string
 	Log          *slog.Logger  // nil: slog.Default()

@@ -245,11 +245,20 @@ func (drawn) Login(v LoginView) (Page, error) {
 	return Page{Body: fmt.Appendf(nil, "login: %s|%s|%s", v.Problem, v.Name, v.Next), Policy: "default-src 'none'; frame-ancestors 'none'"}, nil
 }
 
+func (drawn) Quarantine(v QuarantineView) (Page, error) {
+	return Page{Body: fmt.Appendf(nil, "held mail %s: %v, %d, %v, problem %q", v.Query, v.Messages, v.Total, v.Tenants, v.Problem), Policy: "default-src 'none'; frame-ancestors 'none'"}, nil
+}
+
+func (drawn) Held(v HeldView) (Page, error) {
+	return Page{Body: fmt.Appendf(nil, "held %v, kept %v, similar %v, audit %v, problem %q", v.Mail.HeldMail, v.Mail.Kept, v.Similar, v.Audit, v.Problem), Policy: "default-src 'none'; frame-ancestors 'none'"}, nil
+}
+
 type fixture struct {
 	*pipeline
 	people *people
 	walker *walker
 	desk   *desk
+	held   *held
 	h      *Handler
 	srv    *httptest.Server
 }
@@ -257,8 +266,8 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	p := newPipeline()
-	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}, desk: &desk{p: p}}
-	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Exchanger: f.desk, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
+	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}, desk: &desk{p: p}, held: hold(t)}
+	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Exchanger: f.desk, Quarantine: f.held.desk, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
 	f.srv = httptest.NewServer(f.h)
 	t.Cleanup(func() { f.h.Close(); f.srv.Close() })
 	return f
@@ -277,6 +286,12 @@ func (f *fixture) ask(t *testing.T, method, path, token, body string) (*http.Res
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	return f.send(t, req)
+}
+
+// send sends a request as it is, and returns the answer with its body. It follows no redirect.
+func (f *fixture) send(t *testing.T, req *http.Request) (*http.Response, string) {
+	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 10 * time.Second}
 	res, err := client.Do(req)
 	if err != nil {

@@ -16,6 +16,8 @@ var bodies = map[string]string{
 	"POST /trace/requests":              `{"document":{"id":"%ID%"}}`,
 	"POST /trace/requests/{id}/approve": `{"reason":"a test"}`,
 	"POST /trace/requests/{id}/decline": `{"reason":"a test"}`,
+
+	"POST /quarantine/{id}/report": `{"feedback":"false-alarm"}`,
 }
 
 // queries are what a route needs in its query, likewise.
@@ -43,6 +45,12 @@ var ids = map[string][3]string{
 	"GET /trace/requests/{id}":          {"r-ash", "r-birchwood", "r-none"},
 	"POST /trace/requests/{id}/approve": {"r-ash", "r-birchwood", "r-none"},
 	"POST /trace/requests/{id}/decline": {"r-ash", "r-birchwood", "r-none"},
+
+	"GET /quarantine/{id}":          {heldNames["ash"][0], heldNames["birchwood"][0], "0123456789abcdef"},
+	"GET /quarantine/{id}/similar":  {heldNames["ash"][0], heldNames["birchwood"][0], "0123456789abcdef"},
+	"POST /quarantine/{id}/release": {heldNames["ash"][0], heldNames["birchwood"][0], "0123456789abcdef"},
+	"POST /quarantine/{id}/delete":  {heldNames["ash"][1], heldNames["birchwood"][1], "0123456789abcdef"},
+	"POST /quarantine/{id}/report":  {heldNames["ash"][2], heldNames["birchwood"][2], "0123456789abcdef"},
 }
 
 func (rt route) request(id string) (path, body string) {
@@ -84,6 +92,9 @@ func TestIsolationOfEveryRouteAndId(t *testing.T) {
 	if len(f.replays) != 2 {
 		t.Errorf("replayed were %v: only owners may", f.replays)
 	}
+	if got := f.held.moves(); got != "release ash, release birchwood, delete ash, delete birchwood, learn ash, learn birchwood" {
+		t.Errorf("of held mail %s: only owners may", got)
+	}
 }
 
 func TestIsolationListsHoldNoOthers(t *testing.T) {
@@ -106,7 +117,7 @@ func TestIsolationListsHoldNoOthers(t *testing.T) {
 			}
 		}
 	}
-	if n < 7 {
+	if n < 9 {
 		t.Errorf("only %d lists were tried", n)
 	}
 	if _, body := f.ask(t, "GET", prefix+"/deadletters", "analyst:ash", ""); strings.Contains(body, "d-nobody") || !strings.Contains(body, "d-ash") {

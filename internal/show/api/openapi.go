@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -63,7 +64,7 @@ func operation(rt route) object {
 		"description": "Needs the role " + string(rt.Least) + ".",
 		"responses": object{
 			"200":     object{"description": "Done", "content": object{kind: object{"schema": object{"$ref": "#/components/schemas/" + rt.Gives}}}},
-			"default": object{"description": "401: no valid credentials. 403: not allowed by role. 404: not there, or not the caller's. 422: a trace request or answer is refused, with its code. 429: too often. 503: try again.", "content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/Error"}}}},
+			"default": object{"description": "401: no valid credentials. 403: not allowed by role. 404: not there, or not the caller's. 409: its state does not allow it. 422: a trace request or answer is refused, with its code. 429: too often. 502: the mail server did not do it. 503: try again.", "content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/Error"}}}},
 		},
 	}
 	if len(params) > 0 {
@@ -108,7 +109,7 @@ func schemas() object {
 	shape := func(keys object, needed ...string) object {
 		return object{"type": "object", "properties": keys, "required": needed}
 	}
-	return object{
+	out := object{
 		"Error":     shape(object{"error": text}, "error"),
 		"Result":    object{"type": "object", "description": "docs/schema/result.schema.json"},
 		"Campaign":  object{"type": "object", "description": "an element of campaigns in docs/schema/result.schema.json"},
@@ -158,4 +159,6 @@ func schemas() object {
 		"Levels": shape(object{"levels": list("Level")}, "levels"),
 		"Watch":  object{"type": "string", "description": "server-sent events; the data of campaign, incident, finding, coverage and level is the object, or {id, removed: true}"},
 	}
+	maps.Copy(out, heldSchemas(text, number, whole, yes, moment, texts, list, shape))
+	return out
 }

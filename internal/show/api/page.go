@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -35,6 +36,7 @@ type View struct {
 	Role    string
 	Status  Status
 	At      time.Time
+	Held    bool // there is a page of held mail
 }
 
 // LoginView is what the login form shows.
@@ -49,6 +51,9 @@ func (h *Handler) pages() {
 	h.mux.HandleFunc("GET /login", h.loginPage)
 	h.mux.HandleFunc("POST /login", h.login)
 	h.mux.HandleFunc("POST /logout", h.logout)
+	if q, ok := h.opt.Pages.(QuarantinePages); ok && h.opt.Quarantine != nil {
+		h.quarantinePages(q)
+	}
 }
 
 // livePage draws what the caller may see; who has not logged in is sent to the form. With ?fragment it is the part
@@ -75,7 +80,8 @@ func (h *Handler) livePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := h.sights.of(who.Scope).current()
-	p, err := h.opt.Pages.Live(View{Result: n.Result, Model: n.Model, Version: n.Version, Who: who.ID, Role: string(who.Role), Status: h.statusFor(who.Scope), At: time.Now().UTC()}, fragment)
+	p, err := h.opt.Pages.Live(View{Result: n.Result, Model: n.Model, Version: n.Version, Who: who.ID, Role: string(who.Role), Status: h.statusFor(who.Scope), At: time.Now().UTC(),
+		Held: h.opt.Quarantine != nil}, fragment)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -164,8 +170,11 @@ func (h *Handler) cookie(r *http.Request) string {
 // ourPath returns a path of ours to go on to; what leads elsewhere becomes the page itself.
 func ourPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.IsAbs() || u.Host != "" || u.Path != "/" || strings.Contains(next, `\`) || strings.HasPrefix(next, "//") {
+	if err != nil || u.IsAbs() || u.Host != "" || u.Path != "/" && !heldPath.MatchString(u.Path) || strings.Contains(next, `\`) || strings.HasPrefix(next, "//") {
 		return "/"
 	}
-	return (&url.URL{Path: "/", RawQuery: u.RawQuery}).String()
+	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
 }
+
+// heldPath is a page of held mail.
+var heldPath = regexp.MustCompile(`^/quarantine(/[0-9a-f]{4,64})?$`)

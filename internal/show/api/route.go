@@ -92,6 +92,22 @@ func table() []route {
 			{Name: "tenant", Type: "string", Says: "of this tenant alone"}, {Name: "sensor", Type: "string", Says: "from this sensor alone"}}, page...), nil, "Deadletters", false, (*Handler).deadletters},
 		{"GET", "/deadletters/{id}", authz.RoleAnalyst, "Show one such record as it came", nil, nil, "Deadletter", false, (*Handler).deadletter},
 		{"POST", "/replays", authz.RoleAnalyst, "Hand such records to the pipeline again", nil, []param{{Name: "ids", Type: "array", Says: "ids of dead letters, at most 1000", Needed: true}}, "Replayed", false, (*Handler).replay},
+		{"GET", "/quarantine", authz.RoleViewer, "List held mail, newest first", append([]param{
+			{Name: "tenant", Type: "string", Says: "of this tenant alone"},
+			{Name: "state", Type: "string", Says: "held, releasing, released, deleting or deleted"},
+			{Name: "from", Type: "string", Says: "part of the sender's address or name"},
+			{Name: "text", Type: "string", Says: "part of subject, sender or recipient"},
+			{Name: "since", Type: "string", Says: "held at this time or later: RFC 3339, a day, or how long ago, such as 24h or 7d"},
+		}, page...), nil, "HeldMails", false, (*Handler).heldList},
+		{"GET", "/quarantine/{id}", authz.RoleAnalyst, "Show one held message: header, text, links and files, never as HTML; that it was read is noted", nil, nil, "HeldText", false, (*Handler).heldShow},
+		{"GET", "/quarantine/{id}/similar", authz.RoleViewer, "List held messages of the caller's tenants that resemble one, most alike first", nil, nil, "HeldAlike", false, (*Handler).heldSimilar},
+		{"POST", "/quarantine/{id}/release", authz.RoleAnalyst, "Let a held message go on to its recipients", nil, nil, "HeldMail", false, (*Handler).heldRelease},
+		{"POST", "/quarantine/{id}/delete", authz.RoleAnalyst, "Delete a held message", nil, nil, "HeldMail", false, (*Handler).heldDelete},
+		{"POST", "/quarantine/{id}/report", authz.RoleAnalyst, "Say that a message was held wrongly, or should have been; the scorer learns from it", nil,
+			[]param{{Name: "feedback", Type: "string", Says: "false-alarm or missed", Needed: true}}, "HeldMail", false, (*Handler).heldReport},
+		{"GET", "/quarantine-audit", authz.RoleAnalyst, "List what was done with held mail and by whom, oldest first", []param{
+			{Name: "tenant", Type: "string", Says: "of this tenant alone"}, {Name: "name", Type: "string", Says: "of this message alone; one that has expired by its whole name"},
+			{Name: "limit", Type: "integer", Says: "the last so many, 1 to 1000; 100 where it is left out"}}, nil, "HeldAudit", false, (*Handler).heldAudit},
 		{"GET", "/levels", authz.RoleViewer, "List the alert level of each tenant", nil, nil, "Levels", false, (*Handler).levels},
 		{"PUT", "/levels/{tenant}", authz.RoleAnalyst, "Set a tenant's alert level for a time", nil, []param{
 			{Name: "level", Type: "string", Says: "elevated or heightened", Needed: true}, {Name: "reason", Type: "string", Says: "why, for those who ask later", Needed: true},

@@ -107,7 +107,7 @@ func (b *Box) act(name, by, what string, now time.Time, begun, done State, do fu
 	}()
 	if failed != nil {
 		err := b.step(it, Entry{Time: now, Act: "failed", By: by, Note: what + ": " + failed.Error()}, func(n *Item) { n.State, n.Problem = StateHeld, failed.Error() })
-		return errors.Join(fmt.Errorf("%s %s: %w", what, it.Name, failed), err)
+		return errors.Join(fmt.Errorf("%s %s: %w: %w", what, it.Name, ErrMove, failed), err)
 	}
 	if err := b.step(it, Entry{Time: now, Act: string(done), By: by}, func(n *Item) { n.State = done }); err != nil {
 		return err

@@ -327,7 +327,7 @@ func (d *Desk) Counts(scope tenant.Scope) []Count {
 			c.Bytes += it.Size
 		}
 		d.store.mu.Unlock()
-		for _, s := range []State{StateHeld, StateReleasing, StateReleased, StateDeleting, StateDeleted} {
+		for _, s := range States {
 			if c := by[s]; c != nil {
 				out = append(out, *c)
 			}

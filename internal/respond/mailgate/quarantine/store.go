@@ -39,6 +39,7 @@ var (
 	ErrFull     = errors.New("the tenant's quarantine is full")
 	ErrNotFound = errors.New("no held message has that name")
 	ErrState    = errors.New("the message is not in a state that allows it")
+	ErrMove     = errors.New("it was not done where the message waits, and may be tried again")
 )
 
 // State is what became of a held message.
@@ -52,6 +53,9 @@ const (
 	StateDeleting  State = "deleting"
 	StateDeleted   State = "deleted"
 )
+
+// States lists the states.
+var States = []State{StateHeld, StateReleasing, StateReleased, StateDeleting, StateDeleted}
 
 // Place is where the message waits.
 type Place string

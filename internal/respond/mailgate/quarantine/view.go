@@ -16,6 +16,9 @@ const (
 	maxValue   = 2 << 10 // bytes of one header field
 )
 
+// anyDate stands in for the date of a message that has none.
+const anyDate = "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n"
+
 // View is a held message as a person may safely look at it: its header fields and the text a reader would see. HTML is
 // never rendered, and nothing it points to is fetched.
 type View struct {
@@ -58,9 +61,11 @@ func Look(raw []byte) View {
 		v.Headers = append(v.Headers, [2]string{printable(name, 100), printable(bytes.TrimSpace(value), maxValue)})
 	}
 	e, reason := mail.Message(raw)
-	if e == nil {
-		v.Problems = []string{"broken: " + reason}
-		return v
+	if e == nil { // an event needs a time, and somebody who looks at a message does not
+		v.Problems = []string{Printable(reason)}
+		if e, _ = mail.Message(slices.Concat([]byte(anyDate), raw)); e == nil {
+			return v
+		}
 	}
 	v.Text = printableText(e.Mail.Text)
 	for _, l := range e.Mail.Links {

@@ -20,6 +20,13 @@ func TestLookShowsTextAndNoMarkup(t *testing.T) {
 	}
 }
 
+func TestLookNeedsNoDate(t *testing.T) {
+	v := Look([]byte("From: Eve <eve@x.example>\r\nSubject: x\r\n\r\nHello evil\x1b[2J\r\nsecond line\r\n"))
+	if v.Text != "Hello evil\uFFFD[2J\nsecond line" || len(v.Headers) != 2 || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "date") {
+		t.Errorf("shown %q, %q, %q", v.Text, v.Headers, v.Problems)
+	}
+}
+
 func TestLookIsBounded(t *testing.T) {
 	v := Look([]byte(strings.Repeat("X: y\n", 100_000) + "\nbody"))
 	if len(v.Headers) != maxHeaders || !v.More {
@@ -39,6 +46,14 @@ func FuzzLook(f *testing.F) {
 		for _, h := range v.Headers {
 			if strings.ContainsAny(h[0]+h[1], "\x1b\x00\r\n") {
 				t.Errorf("control characters are shown: %q", h)
+			}
+		}
+		if strings.ContainsAny(v.Text, "\x1b\x00\r\u202e") {
+			t.Errorf("control characters are shown: %q", v.Text)
+		}
+		for _, l := range v.Links {
+			if strings.ContainsAny(l.URL+l.Host+l.Text, "\x1b\x00\r\n\u202e") {
+				t.Errorf("control characters are shown: %q", l)
 			}
 		}
 	})
