@@ -45,7 +45,7 @@ func parseDocument(d Document) (rules []*Rule, errs []LoadError) {
 		if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
 			continue
 		}
-		r, err := parseRule(n.Content[0])
+		r, err := parseRule(n.Content[0], d.Prepare)
 		if err == nil {
 			r.File = d.Name
 			rules = append(rules, r)
@@ -93,12 +93,15 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-func parseRule(n *yaml.Node) (*Rule, error) {
+func parseRule(n *yaml.Node, prepare func(*yaml.Node) error) (*Rule, error) {
 	if n.Kind != yaml.MappingNode {
 		return nil, at(n, "a rule is a mapping of keys and values")
 	}
 	budget := MaxValues * 4
 	if err := checkTree(n, 0, &budget); err != nil {
+		return nil, err
+	}
+	if err := prepared(n, prepare); err != nil {
 		return nil, err
 	}
 	for _, no := range [...]struct{ key, reason string }{
@@ -119,6 +122,23 @@ func parseRule(n *yaml.Node) (*Rule, error) {
 		return nil, at(n, "no detection")
 	}
 	return r, parseDetection(r, det)
+}
+
+// prepared lets what stands before the reader change the rule.
+func prepared(n *yaml.Node, prepare func(*yaml.Node) error) error {
+	if prepare == nil {
+		return nil
+	}
+	err := prepare(n)
+	if err == nil {
+		return nil
+	}
+	line := n.Line
+	var where interface{ Line() int }
+	if errors.As(err, &where) {
+		line = where.Line()
+	}
+	return &lineError{line, err}
 }
 
 // checkTree refuses anchors, depth, size and keys that are there twice, before anything is built from the tree.

@@ -10,7 +10,11 @@
 // any of that is kept beside it, and tests hold both to the same answer.
 package sigma
 
-import "fmt"
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Limits on what a rule may be. A document beyond one of them is a LoadError.
 const (
@@ -27,6 +31,10 @@ const (
 type Document struct {
 	Name string // path as it was given, slash-separated
 	Data []byte
+	// Prepare, where set, may change each rule's tree before it is read, e.g. by a processing pipeline. It sees
+	// trees without aliases within the limits, and keeps the lines of what it changes. Its error refuses the rule,
+	// at the line that a method Line() int of it tells.
+	Prepare func(rule *yaml.Node) error
 }
 
 // LoadError says why a document, or one rule of it, was not loaded.
