@@ -58,6 +58,8 @@ type mailGate struct {
 	servers  []*milter.Server
 	dir      string
 
+	observed *observedMail
+
 	mu         sync.Mutex
 	queue      []mailRecord
 	bytes      int
@@ -91,10 +93,13 @@ func (w *watch) openMail(setup *Setup) (*mailGate, error) {
 	for _, name := range m.store.Set {
 		w.damaged("a file of the quarantine was set aside: " + name)
 	}
+	if m.observed, err = openObserved(m.dir, w.damaged); err != nil {
+		return nil, err
+	}
 	m.checker = mailauth.New(mailauth.Options{Budget: m.settings.Budget.DNS})
 	m.indicate(setup)
 	o := mailgate.Options{Settings: m.settings, Model: setup.Model, Scorer: m.scorer, Store: m.store, Log: w.log, Authenticate: m.authenticate, Match: m.match,
-		Heightened: m.heightened, Publish: m.publish, Passed: m.passed}
+		Heightened: m.heightened, Publish: m.publish, Passed: m.passed, Observed: m.observed.take}
 	if m.settings.Clamd != "" {
 		o.Malware = mailgate.Clamd(m.settings.Clamd)
 	}
@@ -204,6 +209,9 @@ func (m *mailGate) stop(stopping context.Context) {
 	}
 	if err := m.scorer.Save(time.Now()); err != nil {
 		m.log.Error("the next start begins with older habits of mail senders", "err", err)
+	}
+	if err := m.observed.save(); err != nil {
+		m.log.Error("what was observed last is not kept", "err", err)
 	}
 }
 
@@ -347,6 +355,9 @@ func (m *mailGate) save(ctx context.Context) {
 		}
 		if err := m.scorer.Save(time.Now()); err != nil {
 			m.log.Error("what was learned of mail senders is not kept yet", "err", err)
+		}
+		if err := m.observed.save(); err != nil {
+			m.log.Error("what was observed is not kept yet", "err", err)
 		}
 	}
 }

@@ -302,6 +302,9 @@ func (g *Gate) conclude(ctx context.Context, s *site, m *milter.Message, x *exam
 		if done != pl.wanted[i] && !pl.acted[i] {
 			p.verdict.Action = "observe:" + string(pl.wanted[i])
 		}
+		if !pl.acted[i] {
+			g.observe(m, p, string(pl.wanted[i]))
+		}
 		g.publish(m, x, p, blocked)
 		g.count.message(p.verdict.Verdict, p.verdict.Action, p.direction)
 	}

@@ -82,6 +82,9 @@ type Options struct {
 	Publish func(id tenant.ID, at time.Time, record []byte)
 	// Passed takes messages that were delivered unscanned, for a later sweep. It must not wait.
 	Passed func(u Unscanned)
+	// Observed takes each message that no policy acted on, with what would have been done; where near is false its
+	// number alone counts. It must not wait.
+	Observed func(o Observed, near bool)
 	Log    *slog.Logger
 }
 
