@@ -218,8 +218,8 @@ func (g *group) refusedElsewhere() bool {
 // shared: what comes from it at other clients is the same hand.
 func (g *group) foreignAddress() bool {
 	for _, f := range g.findings {
-		if !seeds(f) || f.Partner != g.partner {
-			continue
+		if !seeds(f) || f.Partner != g.partner || f.Rule == "fanout/reset-takeover" && f.Severity < ocsf.SeverityHigh {
+			continue // where a client's person signs in after a reset is no address of the partner's account
 		}
 		for _, k := range infraKeys(f) {
 			if strings.HasPrefix(k, "ip\x00") {

@@ -35,6 +35,18 @@ func TestCredentialsResetByADeskAndUsedFromOneAddress(t *testing.T) {
 	}
 }
 
+// TestAResetAndOpenedMailboxesAreSupport holds that what a desk does all day at two clients is no campaign where a person
+// whose credentials it reset then travels.
+func TestAResetAndOpenedMailboxesAreSupport(t *testing.T) {
+	s := tell("north", "south")
+	s.desk("north", 0, "100.200.30.40", ocsf.SeverityMedium, ocsf.StatusSuccess)
+	e := s.event("south", 3*day, tenant.LayerCloud, by("isl"), signIn("desk@isl.example", "203.0.113.9", ocsf.StatusSuccess))
+	s.find("fanout/mailboxes", ocsf.SeverityMedium, ocsf.OutcomeSucceeded, one(e), actor("desk@isl.example"))
+	if r := s.draw(); len(r.Campaigns) != 0 {
+		t.Errorf("%s", brief(r))
+	}
+}
+
 func TestOneResetBeforeAJourneyIsNoCampaign(t *testing.T) {
 	s := tell("north", "south")
 	s.desk("north", 0, "100.200.30.40", ocsf.SeverityMedium, ocsf.StatusSuccess)

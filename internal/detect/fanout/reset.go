@@ -15,9 +15,10 @@ import (
 // A help desk of a partner resets passwords and second factors all day, and people then sign in from where they always
 // sat. Who talked the desk into it, or took its place, signs in from elsewhere (ATT&CK T1556.006, T1098.005).
 const (
-	ResetFor   = 24 * time.Hour // how long after a reset a sign-in from an unknown place is its fruit
-	SettledIn  = 24 * time.Hour // how long a tenant's sign-ins must have been seen before a place can be unknown
-	MaxResets  = 4096           // of one tenant that are waited for
+	ResetFor   = 24 * time.Hour      // how long after a reset a sign-in from an unknown place is its fruit
+	ShareFor   = 30 * 24 * time.Hour // how long an address that used reset credentials abroad is compared with others' uses
+	SettledIn  = 24 * time.Hour      // how long a tenant's sign-ins must have been seen before a place can be unknown
+	MaxResets  = 4096                // of one tenant that are waited for
 	maxUses    = ocsf.MaxEvidence - 4
 	maxSharing = 1000
 )
@@ -125,7 +126,8 @@ func (d *Detector) sharing(e *ocsf.Event, r *reset) []*reset {
 		list := d.resets[id]
 		for _, who := range slices.Sorted(maps.Keys(list)) {
 			o := list[who]
-			if x := o.from(from); x != nil && o.Partner == r.Partner {
+			// Telephones of one carrier share addresses; on other days only an address abroad says something.
+			if x := o.from(from); x != nil && o.Partner == r.Partner && (e.Time.Sub(o.At) <= ResetFor || o.Strange && r.Strange && e.Time.Sub(o.At) <= ShareFor) {
 				same, got = append(same, o), got || x.Got
 			}
 		}
@@ -282,16 +284,16 @@ func (r *reset) reason() string {
 		out += fmt.Sprintf(" Fewer than %d sign-ins came from that country before.", KnownSuccess)
 	}
 	if r.Sharing > 1 {
-		out += fmt.Sprintf(" The same address used the credentials of %d people that this partner had reset within %s, at all organisations together.", r.Sharing, ResetFor)
+		out += fmt.Sprintf(" The same address used the credentials of %d people that this partner had reset, each used within %s, at all organisations together.", r.Sharing, ResetFor)
 	}
 	return out
 }
 
-// forgetResets lets go of resets of which nothing came.
+// forgetResets lets go of resets of which nothing came, and later of the others.
 func (d *Detector) forgetResets(now time.Time) {
 	for id, list := range d.resets {
 		for who, r := range list {
-			if now.Sub(r.At) > ResetFor {
+			if after := now.Sub(r.At); after > ShareFor || after > ResetFor && !(r.Finding != nil && r.Strange) {
 				delete(list, who)
 			}
 		}

@@ -175,3 +175,34 @@ func TestTheSharedAddressDecides(t *testing.T) {
 		t.Errorf("%d findings", seen)
 	}
 }
+
+// TestOneAddressUsesResetCredentialsOnOtherDays holds that an address abroad is compared beyond the day of a reset, and a
+// carrier's at home is not.
+func TestOneAddressUsesResetCredentialsOnOtherDays(t *testing.T) {
+	for _, c := range []struct {
+		name, country string
+		days          int
+		want          ocsf.Severity
+	}{
+		{"abroad, days later", "XK", 5, ocsf.SeverityHigh},
+		{"at home, days later", "DE", 5, ocsf.SeverityInformational},
+		{"at home, on the same day", "DE", 0, ocsf.SeverityHigh},
+		{"abroad, months later", "XK", 40, ocsf.SeverityMedium},
+	} {
+		there := func(e *ocsf.Event) { e.Cloud.Country = c.country }
+		events := append(deskDay("client-0", "anna"), signIn(monday.Add(time.Hour), "client-0", "anna", "192.0.2.66", ocsf.StatusSuccess, there))
+		for _, e := range append(deskDay("client-1", "ben"), signIn(monday.Add(time.Hour), "client-1", "ben", "192.0.2.66", ocsf.StatusSuccess, there)) {
+			e.Time = e.Time.AddDate(0, 0, c.days)
+			events = append(events, e)
+		}
+		got := ocsf.SeverityUnknown
+		for _, f := range run(model(), byTime(events)) {
+			if f.Rule == "fanout/reset-takeover" {
+				got = max(got, f.Severity)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
