@@ -93,6 +93,7 @@ func (w *watch) metrics(rw http.ResponseWriter, r *http.Request) {
 		c.expose(m)
 	}
 	w.mail.expose(m)
+	w.exposeHeld(m)
 	if a, _ := w.board.read(); a != nil {
 		for _, row := range a.Coverage {
 			of := []string{"tenant", string(row.Tenant), "layer", string(row.Layer), "sensor", row.Sensor}

@@ -21,6 +21,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/platform/state"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
+	"github.com/breakwater-project/breakwater/internal/respond/mailgate/quarantine"
 )
 
 // ServeOptions are what a user says to serve.
@@ -91,7 +92,8 @@ type watch struct {
 	board     *board
 	teller    *teller
 	intakes   *intakes
-	mail      *mailGate // nil: no mail is judged on its way
+	mail      *mailGate        // nil: no mail is judged on its way
+	held      *quarantine.Desk // nil likewise
 	damage    damageLog
 	doors     doors
 }
@@ -179,8 +181,11 @@ func (w *watch) open(ctx context.Context) (err error) {
 	if w.teller, err = newTeller(ctx, w, settings.Alert.For); err != nil {
 		return err
 	}
-	w.mail, err = w.openMail(setup)
-	return err
+	if w.mail, err = w.openMail(setup); err != nil {
+		return err
+	}
+	w.openHeld()
+	return nil
 }
 
 // close lets go of what open opened, as far as it came.
@@ -219,6 +224,7 @@ func (w *watch) run(ctx context.Context) error {
 	part("the pipeline", func() error { return w.live.run(inner) })
 	part("keeping answers", func() error { w.teller.run(inner); return nil })
 	part("watching what is declared", func() error { w.followDeclared(ctx); return nil })
+	part("expiry of held mail", func() error { w.expireHeld(ctx); return nil })
 	part("notifications", func() error { return w.teller.send(inner) })
 	if w.intakes, err = w.startIntakes(ctx); err != nil {
 		fail(err)

@@ -52,7 +52,7 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 	asked := newInquiries(w.live)
 	handler := api.New(api.Options{Live: w, Authz: access, Deadletters: &letters{w.store, w.gate, w}, Levels: levels{w.teller},
 		Investigator: asked, Exchanger: newExchange(asked, w.opt.Data, w.store.Audit, w.log),
-		Pages: console.New(console.Options{Draw: w.drawPage, Policy: report.LivePolicy}), Version: w.opt.Version, Log: w.log})
+		Quarantine: w.heldMail(), Pages: console.New(console.Options{Draw: w.drawPage, Policy: report.LivePolicy}), Version: w.opt.Version, Log: w.log})
 	mux := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case httpin.Wants(r):
@@ -87,7 +87,7 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 // drawPage draws the live page, or the part of it that a page on screen takes in.
 func (w *watch) drawPage(out io.Writer, v api.View, fragment bool) error {
 	return report.Live(out, v.Result, v.Model, report.LiveOptions{Options: report.Options{Version: w.opt.Version}, Version: v.Version,
-		At: v.At, Who: v.Who, Role: v.Role, Fragment: fragment})
+		At: v.At, Who: v.Who, Role: v.Role, Fragment: fragment, Held: v.Held})
 }
 
 // serverTLS makes the configuration of everything that is listened on with TLS.
