@@ -170,10 +170,10 @@ type MailVerdict struct {
 
 // MailReason is one thing that speaks for or against a message.
 type MailReason struct {
-	Name   string  // stable, lower case with hyphens: link-mismatch
-	Weight float64 // log odds that it adds
-	Text   string  // a sentence for people
-	Apex   string  // the registered domain it is about, or ""
+	Name   string  `json:"name"`           // stable, lower case with hyphens: link-mismatch
+	Weight float64 `json:"weight"`         // log odds that it adds
+	Text   string  `json:"text"`           // a sentence for people
+	Apex   string  `json:"apex,omitempty"` // the registered domain it is about, or ""
 }
 
 // Link is one hyperlink of a message: what is shown and where it leads. It is never fetched.
