@@ -17,9 +17,19 @@ type RuleSet struct {
 	work   sync.Pool // *scratch
 }
 
+// Options are what the rules of a set are compiled with.
+type Options struct {
+	// Placeholders gives the values of %names% for the modifier expand, by name without percent signs; values may
+	// hold wildcards. A rule with a name that isn't here is refused.
+	Placeholders map[string][]string
+}
+
 // Compile compiles every rule of the documents. Rules that can't be compiled are left out and told as errors,
 // in the order of the documents; of two rules with one id the first is kept.
-func Compile(docs []Document) (*RuleSet, []LoadError) {
+func Compile(docs []Document) (*RuleSet, []LoadError) { return Options{}.Compile(docs) }
+
+// Compile is as the function of that name, with the options.
+func (o Options) Compile(docs []Document) (*RuleSet, []LoadError) {
 	var errs []LoadError
 	if len(docs) > MaxDocuments {
 		errs = append(errs, LoadError{File: docs[MaxDocuments].Name, Reason: fmt.Sprintf("%d documents, at most %d are read: this and all after it are left out", len(docs), MaxDocuments)})
@@ -28,13 +38,9 @@ func Compile(docs []Document) (*RuleSet, []LoadError) {
 	s := &RuleSet{slots: newSlots()}
 	byID := map[string]*Rule{}
 	for _, d := range docs {
-		rules, bad := parseDocument(d)
+		rules, bad := parseDocument(d, o.Placeholders)
 		errs = append(errs, bad...)
 		for _, r := range rules {
-			if r.ID == "" {
-				errs = append(errs, LoadError{File: r.File, Line: r.Line, Rule: r.Title, Reason: "no id: findings need one that stays"})
-				continue
-			}
 			if first := byID[r.ID]; first != nil {
 				errs = append(errs, LoadError{File: r.File, Line: r.Line, Rule: r.Title, Reason: fmt.Sprintf("id %s is already that of %q in %s", r.ID, first.Title, first.File)})
 				continue

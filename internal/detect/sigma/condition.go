@@ -32,9 +32,18 @@ func join(o op, kids []*expr) *expr {
 	return &expr{op: o, kids: kids}
 }
 
+// size counts the parts of an expression.
+func (x *expr) size() int {
+	n := 1
+	for _, k := range x.kids {
+		n += k.size()
+	}
+	return n
+}
+
 // parseCondition reads a condition over the named selections (Sigma rules specification, "Condition").
-// Binding, weakest first: or, and, not, "x of".
-func parseCondition(text string, sels []selection) (*expr, error) {
+// Binding, weakest first: or, and, not, "x of". It takes what it needs off the parts that are left.
+func parseCondition(text string, sels []selection, parts *int) (*expr, error) {
 	if len(text) > MaxCondition {
 		return nil, fmt.Errorf("condition of %d bytes, at most %d are read", len(text), MaxCondition)
 	}
@@ -42,7 +51,7 @@ func parseCondition(text string, sels []selection) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &conditionParser{toks: toks, sels: sels}
+	p := &conditionParser{toks: toks, sels: sels, parts: parts}
 	x, err := p.or(0)
 	if err != nil {
 		return nil, err
@@ -85,9 +94,18 @@ func isNameByte(c byte) bool {
 }
 
 type conditionParser struct {
-	toks []string
-	pos  int
-	sels []selection
+	toks  []string
+	pos   int
+	sels  []selection
+	parts *int
+}
+
+// take returns a selection's expression, as long as the rule stays within its size.
+func (p *conditionParser) take(s *selection) (*expr, error) {
+	if *p.parts -= s.size + 1; *p.parts < 0 {
+		return nil, fmt.Errorf("condition: the rule has more than %d parts, counting a selection as often as it is named", MaxParts)
+	}
+	return s.expr, nil
 }
 
 func (p *conditionParser) word() string {
@@ -157,9 +175,9 @@ func (p *conditionParser) operand(depth int) (*expr, error) {
 		return nil, fmt.Errorf("condition: unexpected %q", name)
 	}
 	p.pos++
-	for _, s := range p.sels {
-		if s.name == name {
-			return s.expr, nil
+	for i := range p.sels {
+		if p.sels[i].name == name {
+			return p.take(&p.sels[i])
 		}
 	}
 	return nil, fmt.Errorf("condition names %q, which the detection doesn't have", name)
@@ -173,9 +191,14 @@ func (p *conditionParser) quantified() (*expr, error) {
 	count, target := p.word(), p.toks[p.pos+2]
 	p.pos += 3
 	var kids []*expr
-	for _, s := range p.sels {
-		if named(s.name, target) {
-			kids = append(kids, s.expr)
+	want := targetPattern(target)
+	for i := range p.sels {
+		if *p.parts--; named(p.sels[i].name, target, want) {
+			x, err := p.take(&p.sels[i])
+			if err != nil {
+				return nil, err
+			}
+			kids = append(kids, x)
 		}
 	}
 	if len(kids) == 0 {
@@ -194,23 +217,28 @@ func (p *conditionParser) quantified() (*expr, error) {
 	return &expr{op: opCount, kids: kids, n: n}, nil
 }
 
-// named reports whether a selection is meant by "them" or a pattern; names that begin with an underscore are
-// meant only by a pattern that does so too.
-func named(name, target string) bool {
+// named reports whether a selection is meant by "them" or a pattern. Names that begin with an underscore are left
+// out, but by a pattern that begins with one too: it can mean nothing else.
+func named(name, target string, want pattern) bool {
 	if strings.HasPrefix(name, "_") && !strings.HasPrefix(target, "_") {
 		return false
 	}
+	return want == nil || want.match([]byte(name))
+}
+
+// targetPattern reads what stands behind "of"; nil is "them".
+func targetPattern(target string) pattern {
 	if strings.EqualFold(target, "them") {
-		return true
+		return nil
 	}
 	var p pattern
 	for i, part := range strings.Split(target, "*") {
-		if i > 0 {
+		if i > 0 && (len(p) == 0 || p[len(p)-1].kind != tokStar) {
 			p = append(p, token{kind: tokStar})
 		}
 		if part != "" {
 			p = append(p, token{tokLiteral, part})
 		}
 	}
-	return p.match([]byte(name))
+	return p
 }

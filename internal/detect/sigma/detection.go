@@ -8,8 +8,8 @@ import (
 )
 
 // parseDetection reads the selections and the condition over them into the rule.
-func parseDetection(r *Rule, det *yaml.Node) error {
-	p := &detectionParser{}
+func parseDetection(r *Rule, det *yaml.Node, values placeholders) error {
+	p := &detectionParser{holds: values}
 	var cond *yaml.Node
 	for i := 0; i+1 < len(det.Content); i += 2 {
 		name, body := det.Content[i].Value, det.Content[i+1]
@@ -24,7 +24,10 @@ func parseDetection(r *Rule, det *yaml.Node) error {
 		if err != nil {
 			return err
 		}
-		r.selections = append(r.selections, selection{name, x})
+		if len(r.selections) == MaxSelections {
+			return at(body, "more than %d selections", MaxSelections)
+		}
+		r.selections = append(r.selections, selection{name, x, x.size()})
 	}
 	if len(r.selections) == 0 {
 		return at(det, "the detection has no selection")
@@ -37,8 +40,9 @@ func parseDetection(r *Rule, det *yaml.Node) error {
 		return at(cond, "the condition is empty")
 	}
 	var kids []*expr
+	parts := MaxParts
 	for _, text := range list {
-		x, err := parseCondition(text, r.selections)
+		x, err := parseCondition(text, r.selections, &parts)
 		if err != nil {
 			return at(cond, "%w", err)
 		}
@@ -48,7 +52,10 @@ func parseDetection(r *Rule, det *yaml.Node) error {
 	return nil
 }
 
-type detectionParser struct{ values int }
+type detectionParser struct {
+	values int
+	holds  placeholders
+}
 
 // selection reads one selection: a mapping (all of its items), a list of mappings or keywords (any of them),
 // or one keyword.
@@ -92,16 +99,12 @@ func (p *detectionParser) mapping(n *yaml.Node) (*expr, error) {
 func (p *detectionParser) item(key string, v *yaml.Node) (*expr, error) {
 	parts := strings.Split(key, "|")
 	field := parts[0]
-	for _, name := range parts[1:] {
-		if names := placeholders(v); name == "expand" && names != "" {
-			return nil, at(v, "placeholder %s is not known: rules with expand need values that this version can't be given", names)
-		}
-	}
 	m, err := parseModifiers(parts[1:])
 	if err != nil {
 		return nil, at(v, "field %q: %w", field, err)
 	}
-	if field == "" && (m.exists || m.cidr || m.fieldref || m.compare != "") {
+	m.values = p.holds
+	if field == "" && (m.what != "" && m.what != "re" || m.compare != "" || m.part != "") {
 		return nil, at(v, "these modifiers need a field name")
 	}
 	values := []*yaml.Node{v}
@@ -149,15 +152,4 @@ func (p *detectionParser) value(field string, m *modifiers, v *yaml.Node) (*expr
 		kids = append(kids, &expr{op: opAtom, pred: q})
 	}
 	return join(opOr, kids), nil
-}
-
-// placeholders lists the %names% in a value, for the message.
-func placeholders(v *yaml.Node) string {
-	var names []string
-	for _, s := range texts(v) {
-		for parts := strings.Split(s, "%"); len(parts) > 2; parts = parts[2:] {
-			names = append(names, "%"+parts[1]+"%")
-		}
-	}
-	return strings.Join(names, ", ")
 }

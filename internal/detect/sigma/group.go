@@ -115,29 +115,40 @@ func (c *groupCompiler) atom(q *predicate) int32 {
 	if q.kind == kindFieldRef {
 		q.otherID = c.slots.add(q.other)
 	}
-	w, ok := literalOfPredicate(q)
-	a.exact = ok && !q.cased && w.kind == q.kind
-	a.hinted = ok && !a.exact
+	list := literalsOfPredicate(q)
+	a.exact = len(list) == 1 && !q.cased && list[0].kind == q.kind
+	a.hinted = len(list) > 0 && !a.exact
 	id := int32(len(c.group.atoms))
 	c.group.atoms = append(c.group.atoms, a)
 	c.byKey[k] = id
 	return id
 }
 
-// literalOfPredicate returns what the index must look for so that the predicate can hold.
-func literalOfPredicate(q *predicate) (wanted, bool) {
+// literalsOfPredicate returns what the index must look for: the predicate can hold only if one of them is found.
+func literalsOfPredicate(q *predicate) []wanted {
 	lit := string(appendLower(nil, q.lit))
 	switch q.kind {
-	case kindEqual, kindPrefix, kindSuffix:
-		return wanted{kind: q.kind, text: lit}, lit != "" || q.kind == kindEqual
-	case kindContains:
-		return wanted{kind: kindContains, text: lit}, len(lit) >= gramLen
-	case kindGlob, kindRegex:
-		if len(q.needs) > 0 && len(q.needs[0]) >= gramLen {
-			return wanted{kind: kindContains, text: q.needs[0]}, true
+	case kindEqual:
+		return []wanted{{kind: q.kind, text: lit}}
+	case kindPrefix, kindSuffix:
+		if lit != "" {
+			return []wanted{{kind: q.kind, text: lit}}
 		}
+	case kindContains:
+		if len(lit) >= gramLen {
+			return []wanted{{kind: kindContains, text: lit}}
+		}
+	case kindGlob, kindRegex:
+		var out []wanted
+		for _, n := range q.needs {
+			if len(n) < gramLen {
+				return nil
+			}
+			out = append(out, wanted{kind: kindContains, text: n})
+		}
+		return out
 	}
-	return wanted{}, false
+	return nil
 }
 
 // index builds the indexes of the group's fields; equal literals share one entry.
@@ -155,18 +166,19 @@ func (c *groupCompiler) index() {
 		if !a.exact && !a.hinted {
 			continue
 		}
-		w, _ := literalOfPredicate(a.pred)
-		k := key{a.slot, w.kind, w.text}
 		if len(bySlot[a.slot]) == 0 {
 			order = append(order, a.slot)
 		}
-		if at, ok := byKey[k]; ok {
-			bySlot[a.slot][at].atoms = append(bySlot[a.slot][at].atoms, int32(i))
-			continue
+		for _, w := range literalsOfPredicate(a.pred) {
+			k := key{a.slot, w.kind, w.text}
+			if at, ok := byKey[k]; ok {
+				bySlot[a.slot][at].atoms = append(bySlot[a.slot][at].atoms, int32(i))
+				continue
+			}
+			w.atoms = []int32{int32(i)}
+			byKey[k] = len(bySlot[a.slot])
+			bySlot[a.slot] = append(bySlot[a.slot], w)
 		}
-		w.atoms = []int32{int32(i)}
-		byKey[k] = len(bySlot[a.slot])
-		bySlot[a.slot] = append(bySlot[a.slot], w)
 	}
 	slices.Sort(order)
 	for _, s := range order {
@@ -217,21 +229,23 @@ func (g *group) trigger(n *node) trigger {
 	return trigger{}
 }
 
-// cost estimates how often a literal is found: the longer the rarer, and names of programs and channels, which
-// most events carry, less rare than words inside a command line.
+// cost estimates how often an atom's literals are found: the longer the rarer, and names of programs and channels,
+// which most events carry, less rare than words inside a command line.
 func (g *group) cost(a *atom) float64 {
-	w, _ := literalOfPredicate(a.pred)
-	c := math.Exp2(-float64(min(len(w.text), 24)) / 2)
-	switch w.kind {
-	case kindEqual:
-		if len(w.text) < 6 {
-			c += 0.05
+	total := 0.0
+	for _, w := range literalsOfPredicate(a.pred) {
+		total += math.Exp2(-float64(min(len(w.text), 24)) / 2)
+		switch w.kind {
+		case kindEqual:
+			if len(w.text) < 6 {
+				total += 0.05
+			}
+			total += 0.01
+		case kindPrefix:
+			total += 0.1
+		case kindSuffix:
+			total += 0.01
 		}
-		return c + 0.01
-	case kindPrefix:
-		return c + 0.1
-	case kindSuffix:
-		return c + 0.01
 	}
-	return c
+	return total
 }

@@ -4,88 +4,104 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// modifiers are what stands behind the field name: `CommandLine|base64offset|contains`.
+// modifiers are what stands behind the field name: `CommandLine|wide|base64offset|contains`. Those that change a
+// text do so in the order in which they are written (rules specification, "Value Modifiers").
 type modifiers struct {
-	contains, startswith, endswith bool
-	all, cased, neq, exists        bool
-	re, cidr, fieldref, windash    bool
-	flags                          string   // of re: i, m, s
-	encode                         []string // wide, utf16, utf16be, base64, base64offset in their order
-	compare                        string
+	all, neq, cased, expand bool
+	chain                   []string // contains, startswith, endswith, windash, the encodings
+	what                    string   // re, cidr, exists, fieldref; empty: a text, a number, null
+	flags                   string   // of re: i, m, s
+	compare                 string   // lt, lte, gt, gte
+	part                    string   // of a time: minute … year
+	values                  placeholders
 }
 
 // parseModifiers reads them and refuses what is unknown or doesn't go together.
 func parseModifiers(list []string) (m modifiers, err error) {
+	once := func(place *string, name string) error {
+		if *place != "" && *place != name {
+			return fmt.Errorf("modifiers %s and %s don't go together", *place, name)
+		}
+		*place = name
+		return nil
+	}
+	if len(list) > maxModifiers {
+		return m, fmt.Errorf("%d modifiers, at most %d are read", len(list), maxModifiers)
+	}
 	for _, name := range list {
 		switch name {
-		case "contains":
-			m.contains = true
-		case "startswith":
-			m.startswith = true
-		case "endswith":
-			m.endswith = true
+		case "contains", "startswith", "endswith", "windash", "wide", "utf16le", "utf16", "utf16be", "base64", "base64offset":
+			m.chain = append(m.chain, name)
 		case "all":
 			m.all = true
 		case "cased":
 			m.cased = true
 		case "neq":
 			m.neq = true
-		case "exists":
-			m.exists = true
-		case "re":
-			m.re = true
-		case "i", "ignorecase":
-			m.flags += "i"
-		case "m", "multiline":
-			m.flags += "m"
-		case "s", "dotall":
-			m.flags += "s"
-		case "cidr":
-			m.cidr = true
-		case "fieldref":
-			m.fieldref = true
-		case "windash":
-			m.windash = true
-		case "wide", "utf16le", "utf16", "utf16be", "base64", "base64offset":
-			m.encode = append(m.encode, name)
-		case "lt", "lte", "gt", "gte":
-			m.compare = name
 		case "expand":
+			m.expand = true
+		case "exists", "re", "cidr", "fieldref":
+			err = once(&m.what, name)
+		case "i", "ignorecase", "m", "multiline", "s", "dotall":
+			m.flags += map[string]string{"ignorecase": "i", "multiline": "m", "dotall": "s", "i": "i", "m": "m", "s": "s"}[name]
+		case "lt", "lte", "gt", "gte":
+			err = once(&m.compare, name)
+		case "minute", "hour", "day", "week", "month", "year":
+			err = once(&m.part, name)
 		default:
 			return m, fmt.Errorf("modifier %q is not supported", name)
+		}
+		if err != nil {
+			return m, err
 		}
 	}
 	return m, m.check()
 }
 
+// maxModifiers bounds how many modifiers one field has.
+const maxModifiers = 16
+
 func (m *modifiers) check() error {
-	special := 0
-	for _, on := range [...]bool{m.re, m.cidr, m.exists, m.compare != ""} {
-		if on {
-			special++
+	numeric := m.compare != "" || m.part != ""
+	switch {
+	case m.flags != "" && m.what != "re":
+		return fmt.Errorf("modifiers i, m and s belong to re")
+	case m.what != "" && numeric:
+		return fmt.Errorf("modifier %s doesn't go with lt, lte, gt, gte and parts of a time", m.what)
+	case numeric && len(m.chain) > 0:
+		return fmt.Errorf("modifiers lt, lte, gt, gte and parts of a time take a number, %s makes a text", m.chain[0])
+	case (m.what == "cidr" || m.what == "exists") && len(m.chain) > 0:
+		return fmt.Errorf("modifiers %s and %s don't go together", m.what, m.chain[0])
+	case m.what == "exists" && m.expand:
+		return fmt.Errorf("modifier exists takes true or false and nothing to expand")
+	}
+	if m.what != "" {
+		for _, c := range m.chain {
+			if c != "contains" && c != "startswith" && c != "endswith" {
+				return fmt.Errorf("modifiers %s and %s don't go together", m.what, c)
+			}
 		}
 	}
-	text := m.contains || m.startswith || m.endswith || m.windash || len(m.encode) > 0
-	switch {
-	case m.flags != "" && !m.re:
-		return fmt.Errorf("modifiers i, m and s belong to re")
-	case special > 1 || special == 1 && (text || m.fieldref):
-		return fmt.Errorf("modifiers re, cidr, exists and lt, lte, gt, gte go with no other that changes the value")
-	case m.fieldref && (m.windash || len(m.encode) > 0):
-		return fmt.Errorf("modifier fieldref goes with startswith, endswith, contains, cased and neq only")
-	case m.contains && (m.startswith || m.endswith):
-		return fmt.Errorf("modifier contains doesn't go with startswith or endswith")
-	case m.startswith && m.endswith:
-		return fmt.Errorf("modifiers startswith and endswith don't go together: write two items")
-	}
 	return nil
+}
+
+// place tells where in the field the value of re and fieldref is expected: "" anywhere for re and everywhere for
+// fieldref, or startswith, endswith, contains.
+func (m *modifiers) place() string {
+	place := ""
+	for _, c := range m.chain {
+		if place != "" && place != c {
+			return "contains"
+		}
+		place = c
+	}
+	return place
 }
 
 // predicates turns one value into the predicates any of which answers it.
@@ -94,31 +110,62 @@ func (m *modifiers) predicates(field string, v *yaml.Node) ([]*predicate, error)
 		return nil, fmt.Errorf("value of %d bytes, at most %d are read", len(v.Value), MaxValue)
 	}
 	switch {
-	case m.exists:
-		return m.existence(field, v)
-	case m.re:
-		return m.regex(field, v.Value)
-	case m.cidr:
-		return prefix(field, v.Value)
-	case m.compare != "":
-		n, err := strconv.ParseFloat(v.Value, 64)
-		if err != nil {
-			return nil, fmt.Errorf("modifier %s needs a number, not %q", m.compare, v.Value)
-		}
-		return []*predicate{{field: field, kind: kindCompare, op: m.compare, number: n}}, nil
-	case m.fieldref:
-		op := map[bool]string{m.startswith: "startswith", m.endswith: "endswith", m.contains: "contains"}[true]
-		return []*predicate{{field: field, kind: kindFieldRef, op: op, other: v.Value, cased: m.cased}}, nil
+	case m.what == "exists":
+		return existence(field, v)
 	case v.Tag == "!!null":
-		if m.contains || m.startswith || m.endswith || len(m.encode) > 0 {
-			return nil, fmt.Errorf("null can't be searched for inside a value")
+		if m.what != "" || m.compare != "" || m.part != "" || len(m.chain) > 0 || m.expand {
+			return nil, fmt.Errorf("null goes with no modifier that looks into a value")
 		}
 		return []*predicate{{field: field, kind: kindNull}}, nil
+	case m.what == "" && m.compare == "" && m.part == "":
+		return m.text(field, v)
 	}
-	return m.text(field, v)
+	texts := []string{v.Value}
+	if m.expand {
+		var err error
+		if texts, err = m.values.texts(v.Value, m.what == "re"); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]*predicate, 0, len(texts))
+	for _, text := range texts {
+		q, err := m.special(field, text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, nil
 }
 
-func (m *modifiers) existence(field string, v *yaml.Node) ([]*predicate, error) {
+func (m *modifiers) special(field, text string) (*predicate, error) {
+	switch {
+	case m.what == "re":
+		return regexPredicate(field, text, m.flags, m.place())
+	case m.what == "cidr":
+		return networkPredicate(field, text)
+	case m.what == "fieldref":
+		name, ok := parsePattern(text).plain()
+		if !ok || name == "" {
+			return nil, fmt.Errorf("modifier fieldref needs the name of a field, not %q", text)
+		}
+		return &predicate{field: field, kind: kindFieldRef, op: m.place(), other: name, cased: m.cased}, nil
+	}
+	n, ok := parseNumber(text)
+	if !ok {
+		return nil, fmt.Errorf("modifier %s needs a number, not %q", m.compare+m.part, text)
+	}
+	if m.part != "" && (n.float || !partCanBe(m.part, n.whole)) {
+		return nil, fmt.Errorf("modifier %s: %s is none", m.part, text)
+	}
+	op := m.compare
+	if op == "" {
+		op = "eq"
+	}
+	return &predicate{field: field, kind: kindCompare, op: op, part: m.part, number: n}, nil
+}
+
+func existence(field string, v *yaml.Node) ([]*predicate, error) {
 	switch strings.ToLower(v.Value) {
 	case "true", "yes":
 		return []*predicate{{field: field, kind: kindExists}}, nil
@@ -128,25 +175,7 @@ func (m *modifiers) existence(field string, v *yaml.Node) ([]*predicate, error) 
 	return nil, fmt.Errorf("modifier exists needs true or false, not %q", v.Value)
 }
 
-func (m *modifiers) regex(field, text string) ([]*predicate, error) {
-	if len(text) > MaxRegex {
-		return nil, fmt.Errorf("regular expression of %d bytes, at most %d are read", len(text), MaxRegex)
-	}
-	if m.flags != "" {
-		text = "(?" + m.flags + ")" + text
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("regular expression: %s (look-around and back-references are not supported)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
-	q := &predicate{field: field, kind: kindRegex, re: re, cased: true}
-	if lit := requiredLiteral(text); lit != "" {
-		q.needs = []string{lit}
-	}
-	return []*predicate{q}, nil
-}
-
-func prefix(field, text string) ([]*predicate, error) {
+func networkPredicate(field, text string) (*predicate, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
 		a, err := netip.ParseAddr(text)
@@ -155,47 +184,83 @@ func prefix(field, text string) ([]*predicate, error) {
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	return []*predicate{{field: field, kind: kindCIDR, net: p.Masked()}}, nil
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return &predicate{field: field, kind: kindCIDR, net: p.Masked()}, nil
 }
 
-// text handles strings, numbers and booleans: escapes, encodings, dashes, wildcards around.
-func (m *modifiers) text(field string, v *yaml.Node) ([]*predicate, error) {
-	list := []pattern{parsePattern(v.Value)}
-	if v.Tag != "!!str" {
+// text handles strings, numbers and booleans: placeholders, and then the modifiers one after the other.
+func (m *modifiers) text(field string, v *yaml.Node) (out []*predicate, err error) {
+	var list []pattern
+	switch {
+	case m.expand:
+		list, err = m.values.patterns(v.Value)
+	case v.Tag == "!!str":
+		list = []pattern{parsePattern(v.Value)}
+	default:
 		list = scalarPatterns(v)
 	}
-	var err error
-	for _, e := range m.encode {
-		if list, err = encode(list, e); err != nil {
+	cased := m.cased
+	for _, how := range m.chain {
+		if err != nil {
 			return nil, err
 		}
-	}
-	if m.windash {
-		var dashed []pattern
-		for _, p := range list {
-			dashed = append(dashed, p.windash()...)
+		switch how {
+		case "contains", "startswith", "endswith":
+			for i, p := range list {
+				list[i] = p.around(how != "startswith", how != "endswith")
+			}
+		case "windash":
+			for i, p := range list {
+				list[i] = p.windash()
+			}
+		default:
+			// Upper and lower case are different bytes in base64, so that its text is compared as it is.
+			cased = cased || strings.HasPrefix(how, "base64")
+			list, err = encode(list, how)
 		}
-		list = dashed
 	}
-	out := make([]*predicate, len(list))
-	for i, p := range list {
-		// A keyword is looked for anywhere in the message.
-		inside := m.contains || field == ""
-		out[i] = patternPredicate(field, p.around(inside || m.endswith, inside || m.startswith), m.cased)
+	for _, p := range list {
+		if err == nil && p.singles() > maxSingles {
+			err = fmt.Errorf("value with %d single-character wildcards, at most %d are read", p.singles(), maxSingles)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if field == "" { // a keyword is looked for anywhere in the message
+			p = p.around(true, true)
+		}
+		forms := []pattern{p}
+		if p.dashCount() == 1 { // written out they are found by the index
+			if forms, err = p.written(); err != nil {
+				return nil, err
+			}
+		}
+		for _, f := range forms {
+			out = append(out, patternPredicate(field, f, cased))
+		}
 	}
-	return out, nil
+	return out, err
 }
 
 // scalarPatterns returns the ways in which a number or boolean may stand in an event: as the rule writes it,
 // and in decimal.
 func scalarPatterns(v *yaml.Node) []pattern {
 	out := []pattern{literalPattern(v.Value)}
-	if v.Tag == "!!int" {
+	decimal := ""
+	switch v.Tag {
+	case "!!int":
 		if n, err := strconv.ParseInt(v.Value, 0, 64); err == nil {
-			if s := strconv.FormatInt(n, 10); s != v.Value {
-				out = append(out, literalPattern(s))
-			}
+			decimal = strconv.FormatInt(n, 10)
 		}
+	case "!!float":
+		if n, ok := parseNumber(v.Value); ok && n.float {
+			decimal = strconv.FormatFloat(n.fraction, 'f', -1, 64)
+		}
+	}
+	if decimal != "" && decimal != v.Value {
+		out = append(out, literalPattern(decimal))
 	}
 	return out
 }
@@ -203,30 +268,38 @@ func scalarPatterns(v *yaml.Node) []pattern {
 func encode(list []pattern, how string) ([]pattern, error) {
 	var out []pattern
 	for _, p := range list {
-		switch how {
-		case "wide", "utf16le":
-			out = append(out, p.wide(false, false))
-			continue
-		case "utf16be":
-			out = append(out, p.wide(true, false))
-			continue
-		case "utf16":
-			out = append(out, p.wide(false, true))
-			continue
+		forms, err := p.written()
+		if err != nil {
+			return nil, err
 		}
-		text, ok := p.plain()
-		if !ok {
-			return nil, fmt.Errorf("modifier %s can't encode a value with wildcards", how)
+		for _, f := range forms {
+			switch how {
+			case "wide", "utf16le":
+				out = append(out, f.wide(false, false))
+				continue
+			case "utf16be":
+				out = append(out, f.wide(true, false))
+				continue
+			case "utf16":
+				out = append(out, f.wide(false, true))
+				continue
+			}
+			text, ok := f.plain()
+			switch {
+			case !ok:
+				return nil, fmt.Errorf("modifier %s can't encode a value with wildcards: put contains, startswith and endswith behind it", how)
+			case text == "":
+				return nil, fmt.Errorf("modifier %s needs a value", how)
+			case how == "base64":
+				out = append(out, literalPattern(base64.StdEncoding.EncodeToString([]byte(text))))
+			default:
+				for _, s := range base64Offsets(text) {
+					out = append(out, literalPattern(s))
+				}
+			}
 		}
-		if text == "" {
-			return nil, fmt.Errorf("modifier %s needs a value", how)
-		}
-		if how == "base64" {
-			out = append(out, literalPattern(base64.StdEncoding.EncodeToString([]byte(text))))
-			continue
-		}
-		for _, s := range base64Offsets(text) {
-			out = append(out, literalPattern(s))
+		if len(out) > MaxValues {
+			return nil, fmt.Errorf("the rule has more than %d values", MaxValues)
 		}
 	}
 	return out, nil

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func at(n *yaml.Node, format string, args ...any) error {
 }
 
 // parseDocument reads every rule of one file.
-func parseDocument(d Document) (rules []*Rule, errs []LoadError) {
+func parseDocument(d Document, values placeholders) (rules []*Rule, errs []LoadError) {
 	fail := func(line int, rule, reason string) {
 		errs = append(errs, LoadError{File: d.Name, Line: line, Rule: rule, Reason: reason})
 	}
@@ -45,7 +46,11 @@ func parseDocument(d Document) (rules []*Rule, errs []LoadError) {
 		if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
 			continue
 		}
-		r, err := parseRule(n.Content[0], d.Prepare)
+		if len(rules)+len(errs) >= MaxRules {
+			fail(n.Content[0].Line, "", fmt.Sprintf("more than %d rules in one file: this and all after it are left out", MaxRules))
+			break
+		}
+		r, err := parseRule(n.Content[0], d.Prepare, values)
 		if err == nil {
 			r.File = d.Name
 			rules = append(rules, r)
@@ -93,7 +98,7 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-func parseRule(n *yaml.Node, prepare func(*yaml.Node) error) (*Rule, error) {
+func parseRule(n *yaml.Node, prepare func(*yaml.Node) error, values placeholders) (*Rule, error) {
 	if n.Kind != yaml.MappingNode {
 		return nil, at(n, "a rule is a mapping of keys and values")
 	}
@@ -121,7 +126,10 @@ func parseRule(n *yaml.Node, prepare func(*yaml.Node) error) (*Rule, error) {
 	if det == nil || det.Kind != yaml.MappingNode {
 		return nil, at(n, "no detection")
 	}
-	return r, parseDetection(r, det)
+	if r.ID == "" {
+		r.ID = madeID(r, det)
+	}
+	return r, parseDetection(r, det, values)
 }
 
 // prepared lets what stands before the reader change the rule.
@@ -139,6 +147,24 @@ func prepared(n *yaml.Node, prepare func(*yaml.Node) error) error {
 		line = where.Line()
 	}
 	return &lineError{line, err}
+}
+
+// madeID gives a rule without an id one that stays as long as it looks for the same under the same title: the
+// specification makes the id optional, findings need one. It has the form of a UUID of version 8 (RFC 9562 5.8).
+func madeID(r *Rule, det *yaml.Node) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q\n", r.Name, r.Title, r.LogSource)
+	var write func(n *yaml.Node)
+	write = func(n *yaml.Node) {
+		fmt.Fprintf(h, "%d %s %q %d\n", n.Kind, n.Tag, n.Value, len(n.Content))
+		for _, c := range n.Content {
+			write(c)
+		}
+	}
+	write(det)
+	b := h.Sum(nil)
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
 // checkTree refuses anchors, depth, size and keys that are there twice, before anything is built from the tree.
@@ -177,13 +203,16 @@ func parseHead(n *yaml.Node) (*Rule, error) {
 		}
 		return ""
 	}
-	r := &Rule{ID: strings.ToLower(text(n, "id")), Title: text(n, "title"), Description: strings.TrimSpace(text(n, "description")),
+	r := &Rule{ID: strings.ToLower(text(n, "id")), Name: text(n, "name"), Title: text(n, "title"), Description: strings.TrimSpace(text(n, "description")),
 		Status: text(n, "status"), Level: strings.ToLower(text(n, "level")), Author: text(n, "author"), Date: text(n, "date"),
 		Modified: text(n, "modified"), License: text(n, "license"), Line: n.Line,
 		Tags: texts(entry(n, "tags")), References: texts(entry(n, "references")),
 		FalsePositives: texts(entry(n, "falsepositives")), Fields: texts(entry(n, "fields"))}
 	if r.Title == "" {
 		return nil, at(n, "no title")
+	}
+	if tax := text(n, "taxonomy"); tax != "" && !strings.EqualFold(tax, "sigma") {
+		return nil, at(entry(n, "taxonomy"), "taxonomy %q: its names must be mapped to those of Sigma first, and the key removed", tax)
 	}
 	src := entry(n, "logsource")
 	if src == nil || src.Kind != yaml.MappingNode {

@@ -1,7 +1,6 @@
 package sigma
 
 import (
-	"bytes"
 	"encoding/base64"
 	"strings"
 	"unicode"
@@ -16,12 +15,16 @@ const (
 	tokLiteral tokenKind = iota
 	tokStar              // any text, also none
 	tokAny               // exactly one character
+	tokDash              // one of the dashes that begin an option
 )
 
 type token struct {
 	kind tokenKind
 	text string // of a literal
 }
+
+// maxSingles bounds the single-character wildcards of one value: they are what makes a search slow.
+const maxSingles = 256
 
 // pattern is a value after its escapes were read. Modifiers work on the tokens, so that a value that ends in a
 // backslash can't escape a wildcard that "contains" adds.
@@ -62,6 +65,17 @@ func literalPattern(s string) pattern {
 		return nil
 	}
 	return pattern{{tokLiteral, s}}
+}
+
+// singles counts the single-character wildcards.
+func (p pattern) singles() int {
+	n := 0
+	for _, t := range p {
+		if t.kind == tokAny {
+			n++
+		}
+	}
+	return n
 }
 
 // plain returns the text of a pattern without wildcards.
@@ -115,41 +129,6 @@ func (p pattern) key() string {
 	return b.String()
 }
 
-// match reports whether the pattern fits the whole of v. It is the slow and certain way: every other matcher
-// is tested against it. Its time is at most the product of both lengths.
-func (p pattern) match(v []byte) bool {
-	pi, vi := 0, 0
-	starP, starV := -1, 0
-	for {
-		if pi < len(p) {
-			switch t := p[pi]; t.kind {
-			case tokStar:
-				starP, starV = pi, vi
-				pi++
-				continue
-			case tokAny:
-				if vi < len(v) {
-					_, n := utf8.DecodeRune(v[vi:])
-					pi, vi = pi+1, vi+n
-					continue
-				}
-			case tokLiteral:
-				if len(v)-vi >= len(t.text) && string(v[vi:vi+len(t.text)]) == t.text {
-					pi, vi = pi+1, vi+len(t.text)
-					continue
-				}
-			}
-		} else if vi == len(v) {
-			return true
-		}
-		if starP < 0 || starV >= len(v) {
-			return false
-		}
-		starV++
-		pi, vi = starP+1, starV
-	}
-}
-
 // longest returns the longest literal that any match must hold.
 func (p pattern) longest() string {
 	best := ""
@@ -189,77 +168,29 @@ func appendLowerRunes(dst []byte, s string) []byte {
 	return dst
 }
 
-// dashes are what the windash modifier puts where a command line option begins.
-var dashes = [...]string{"-", "/", "–", "—", "―"}
-
-// windash returns the pattern once for each dash, all option dashes of a value replaced together. A dash
-// begins an option where no word character stands before it and one follows (pySigma: \B[-/]\b).
-func (p pattern) windash() []pattern {
-	found := false
-	var out []pattern
-	for _, dash := range dashes {
-		q := make(pattern, len(p))
-		for i, t := range p {
-			if t.kind == tokLiteral {
-				var hit bool
-				t.text, hit = replaceDashes(t.text, dash)
-				found = found || hit
-			}
-			q[i] = t
+// wide encodes the literals as UTF-16, little or big endian; with a byte order mark before all else where asked.
+func (p pattern) wide(bigEndian, mark bool) pattern {
+	put := func(b []byte, u uint16) []byte {
+		if bigEndian {
+			return append(b, byte(u>>8), byte(u))
 		}
-		if !found {
-			return []pattern{p}
-		}
-		out = append(out, q)
+		return append(b, byte(u), byte(u>>8))
 	}
-	return out
-}
-
-func replaceDashes(s, dash string) (string, bool) {
-	var b strings.Builder
-	hit := false
-	prev := rune(' ')
-	for i, r := range s {
-		if (r == '-' || r == '/') && !isWord(prev) {
-			if next, _ := utf8.DecodeRuneInString(s[i+1:]); isWord(next) && i+1 < len(s) {
-				b.WriteString(dash)
-				hit, prev = true, r
+	out := make(pattern, 0, len(p)+1)
+	if mark {
+		out = append(out, token{tokLiteral, string(put(nil, 0xFEFF))})
+	}
+	for _, t := range p {
+		if t.kind == tokLiteral {
+			var b []byte
+			for _, u := range utf16.Encode([]rune(t.text)) {
+				b = put(b, u)
+			}
+			t.text = string(b)
+			if n := len(out); n > 0 && out[n-1].kind == tokLiteral {
+				out[n-1].text += t.text
 				continue
 			}
-		}
-		b.WriteRune(r)
-		prev = r
-	}
-	if !hit {
-		return s, false
-	}
-	return b.String(), true
-}
-
-func isWord(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
-
-// wide encodes the literals as UTF-16, little or big endian, with a byte order mark where asked.
-func (p pattern) wide(bigEndian, mark bool) pattern {
-	put := func(b *bytes.Buffer, u uint16) {
-		if bigEndian {
-			b.WriteByte(byte(u >> 8))
-			b.WriteByte(byte(u))
-			return
-		}
-		b.WriteByte(byte(u))
-		b.WriteByte(byte(u >> 8))
-	}
-	out := make(pattern, 0, len(p))
-	for i, t := range p {
-		if t.kind == tokLiteral {
-			var b bytes.Buffer
-			if mark && i == 0 {
-				put(&b, 0xFEFF)
-			}
-			for _, u := range utf16.Encode([]rune(t.text)) {
-				put(&b, u)
-			}
-			t.text = b.String()
 		}
 		out = append(out, t)
 	}

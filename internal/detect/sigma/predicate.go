@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -19,9 +18,9 @@ const (
 	kindGlob                 // any other pattern
 	kindRegex
 	kindCIDR
-	kindNull   // the field is absent
-	kindExists // the field is there, with whatever value
-	kindCompare
+	kindNull    // the field is absent
+	kindExists  // the field is there, with whatever value
+	kindCompare // the number, or the part of the time, that the value is
 	kindFieldRef
 )
 
@@ -32,11 +31,13 @@ type predicate struct {
 	cased   bool
 	pat     pattern // of equal, prefix, suffix, contains, glob; lower case unless cased
 	lit     string  // the literal of equal, prefix, suffix, contains
+	inner   []byte  // the same of contains
 	re      *regexp.Regexp
-	needs   []string // lower case literals, each of which a match of glob or regex must hold
+	needs   []string // lower case literals, one of which a match of glob or regex must hold
 	net     netip.Prefix
-	op      string // lt, lte, gt, gte of compare; "", startswith, endswith, contains of fieldref
-	number  float64
+	op      string // eq, lt, lte, gt, gte of compare; "", startswith, endswith, contains of fieldref
+	part    string // of a time that compare looks at; "": the value is a number itself
+	number  number
 	other   string // field that a fieldref names
 	otherID int32  // its slot, set when the rule set is compiled
 }
@@ -59,9 +60,11 @@ func patternPredicate(field string, p pattern, cased bool) *predicate {
 	case len(p) == 2 && star(0) && lit(1):
 		q.kind, q.lit = kindSuffix, p[1].text
 	case len(p) == 3 && star(0) && lit(1) && star(2):
-		q.kind, q.lit = kindContains, p[1].text
+		q.kind, q.lit, q.inner = kindContains, p[1].text, []byte(p[1].text)
 	default:
-		q.needs = []string{string(appendLower(nil, p.longest()))}
+		if lit := p.longest(); lit != "" {
+			q.needs = []string{string(appendLower(nil, lit))}
+		}
 	}
 	return q
 }
@@ -82,7 +85,7 @@ func (q *predicate) key() string {
 	case kindCIDR:
 		b.WriteString(q.net.String())
 	case kindCompare:
-		b.WriteString(q.op + strconv.FormatFloat(q.number, 'g', -1, 64))
+		b.WriteString(q.op + q.part + q.number.String())
 	case kindFieldRef:
 		b.WriteString(q.op + "\x00" + canonical(q.other))
 	case kindNull, kindExists:
@@ -104,41 +107,59 @@ func (q *predicate) holds(raw string, low []byte) bool {
 	case kindCompare:
 		return q.compare(raw)
 	}
-	v := low
 	if q.cased {
-		v = []byte(raw)
+		return q.holdsCased(raw)
 	}
 	switch q.kind {
 	case kindEqual:
-		return string(v) == q.lit
+		return string(low) == q.lit
 	case kindPrefix:
-		return len(v) >= len(q.lit) && string(v[:len(q.lit)]) == q.lit
+		return len(low) >= len(q.lit) && string(low[:len(q.lit)]) == q.lit
 	case kindSuffix:
-		return len(v) >= len(q.lit) && string(v[len(v)-len(q.lit):]) == q.lit
+		return len(low) >= len(q.lit) && string(low[len(low)-len(q.lit):]) == q.lit
 	case kindContains:
-		return bytes.Contains(v, []byte(q.lit))
+		return bytes.Contains(low, q.inner)
 	}
-	return q.pat.match(v)
+	return q.pat.match(low)
+}
+
+func (q *predicate) holdsCased(raw string) bool {
+	switch q.kind {
+	case kindEqual:
+		return raw == q.lit
+	case kindPrefix:
+		return strings.HasPrefix(raw, q.lit)
+	case kindSuffix:
+		return strings.HasSuffix(raw, q.lit)
+	case kindContains:
+		return strings.Contains(raw, q.lit)
+	}
+	return q.pat.match([]byte(raw))
 }
 
 func (q *predicate) compare(raw string) bool {
-	n, err := strconv.ParseFloat(strings.TrimSpace(raw), 64)
-	if err != nil {
-		i, err := strconv.ParseInt(strings.TrimSpace(raw), 0, 64)
-		if err != nil {
-			return false
-		}
-		n = float64(i)
+	var n number
+	var ok bool
+	if q.part != "" {
+		n.whole, ok = timePart(raw, q.part)
+	} else {
+		n, ok = parseNumber(raw)
 	}
+	if !ok {
+		return false
+	}
+	c := n.compare(q.number)
 	switch q.op {
 	case "lt":
-		return n < q.number
+		return c < 0
 	case "lte":
-		return n <= q.number
+		return c <= 0
 	case "gt":
-		return n > q.number
+		return c > 0
+	case "gte":
+		return c >= 0
 	}
-	return n >= q.number
+	return c == 0
 }
 
 // refers compares one value of the field with one of the field it refers to; both in lower case unless cased.

@@ -165,7 +165,6 @@ func TestRefusalsSayWhyAndWhere(t *testing.T) {
 		{"nested too deep", deep, "nested deeper", 7},
 		{"no condition", head + "detection:\n  sel: {A: x}\n", "no condition", 6},
 		{"no title", "id: x\nlogsource: {product: windows}\n", "no title", 1},
-		{"no id", "title: T\nlogsource: {product: windows}\ndetection:\n  sel: {A: x}\n  condition: sel\n", "no id", 1},
 		{"no log source", "title: T\nid: x\ndetection: {}\n", "no logsource", 1},
 		{"bad level", strings.Replace(head, "high", "urgent", 1) + "detection: {}\n", "unknown level", 4},
 		{"key twice", head + "detection:\n  sel: {A: x, A: y}\n  condition: sel\n", "there twice", 6},

@@ -25,6 +25,10 @@ const (
 	MaxValue     = 16_384  // bytes of one value
 	MaxRegex     = 4_096   // bytes of one regular expression
 	MaxCondition = 16_384  // bytes of one condition
+
+	MaxSelections = 5_000   // selections of one rule
+	MaxParts      = 200_000 // parts of one rule's conditions, counting a selection as often as it is named
+	MaxRules      = 5_000   // rules of one document
 )
 
 // Document is one file of rules in YAML; it may hold several documents separated by "---".
@@ -81,7 +85,8 @@ func (l LogSource) String() string {
 
 // Rule is one compiled Sigma rule with what its author says of it.
 type Rule struct {
-	ID             string
+	ID             string // as the rule has it, else made of its title, log source and detection
+	Name           string // by which correlation rules may call it
 	Title          string
 	Description    string
 	Status         string // stable, test, experimental, deprecated, unsupported
@@ -106,4 +111,5 @@ type Rule struct {
 type selection struct {
 	name string
 	expr *expr
+	size int // parts of expr
 }
