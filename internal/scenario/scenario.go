@@ -68,7 +68,7 @@ type kind struct {
 
 var kinds = []kind{islandHop, delegatedAdmin, falseAlarm, slowEspionage, smallSupplier, supportOutsourcer, twoProviders, twoHops}
 
-// Kinds lists the kinds that Write knows.
+// Kinds lists the kinds of telemetry that Write knows; beside them there is PartnerMail.
 func Kinds() []string {
 	out := make([]string, len(kinds))
 	for i, k := range kinds {
@@ -87,9 +87,15 @@ func (o *Options) normalise() (*kind, error) {
 	if o.Kind == "" {
 		o.Kind = islandHop.name
 	}
+	if o.Kind == PartnerMail {
+		if o.Events != 0 || len(o.WithoutLayers) > 0 || o.Overlap || o.SharedNAT || o.Skew != 0 || o.Late || o.IPv6 {
+			return nil, fmt.Errorf("%s holds mail alone: only seed, rename, start and without-attack can be chosen", PartnerMail)
+		}
+		return &kind{name: PartnerMail}, nil
+	}
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == o.Kind })
 	if i < 0 {
-		return nil, fmt.Errorf("unknown kind %q, known are %s", o.Kind, strings.Join(Kinds(), ", "))
+		return nil, fmt.Errorf("unknown kind %q, known are %s and %s", o.Kind, strings.Join(Kinds(), ", "), PartnerMail)
 	}
 	if o.Clients == 0 {
 		o.Clients = 7
@@ -126,6 +132,13 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	}
 	if err := emptyDir(dir); err != nil {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
+	}
+	if k.name == PartnerMail {
+		t, err := writePartnerMail(ctx, o, dir)
+		if err != nil {
+			return nil, fmt.Errorf("writing a scenario: %w", err)
+		}
+		return t, nil
 	}
 	w := newWorld(o, k)
 	k.cast(w)

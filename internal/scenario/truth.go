@@ -38,6 +38,15 @@ type Truth struct {
 	Late          bool           `json:"late,omitempty"`
 	IPv6          bool           `json:"ipv6,omitempty"`
 	Campaigns     []Campaign     `json:"campaigns"`
+	Mail          []MailTruth    `json:"mail,omitempty"` // each message of the telemetry, or of a folder of partner's mail
+}
+
+// MailTruth is what a message really is.
+type MailTruth struct {
+	File     string `json:"file"`  // relative to the scenario's folder
+	Label    string `json:"label"` // lure: the intruder's; spam: commodity spam and phish; clean
+	Kind     string `json:"kind"`  // what sort of lure or of honest mail
+	Language string `json:"language"`
 }
 
 // Campaign is one intrusion: through whom it came, where it began and what it did to each tenant.
