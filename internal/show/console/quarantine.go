@@ -32,7 +32,7 @@ var quarantineTemplate = template.Must(template.New("quarantine").Funcs(template
 	"second":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 	"percent": percent,
-	"weight":  func(w float64) string { return strconv.FormatFloat(w, 'f', 1, 64) },
+	"weight":  weight,
 	"bytes":   size,
 	"words": func(feedback string) string {
 		return map[string]string{quarantine.FalseAlarm: "false alarm", quarantine.Missed: "reported as phishing"}[feedback]
@@ -51,6 +51,14 @@ func percent(p float64) string {
 		return "under 1 %"
 	}
 	return strconv.FormatFloat(p*100, 'f', 0, 64) + " %"
+}
+
+// weight writes log odds with their sign.
+func weight(w float64) string {
+	if w < 0 {
+		return "\u2212" + strconv.FormatFloat(-w, 'f', 1, 64)
+	}
+	return "+" + strconv.FormatFloat(w, 'f', 1, 64)
 }
 
 func size(n int64) string {
@@ -185,6 +193,14 @@ func (h heldPage) Open() bool { return undecided(h.Mail.State) }
 // Releasable reports whether there is anything to release.
 func (h heldPage) Releasable() bool {
 	return h.Mail.Place != string(quarantine.PlaceReport) && h.Mail.State != string(quarantine.StateDeleting)
+}
+
+// Answerable reports whether its text is there to learn from.
+func (h heldPage) Answerable() bool { return h.Mail.Kept }
+
+// Missable reports whether it could have been missed: it was not called phishing, or went on all the same.
+func (h heldPage) Missable() bool {
+	return h.Mail.Kept && h.Mail.Feedback != quarantine.Missed && (h.Mail.Verdict != "phish" || h.Mail.State == string(quarantine.StateReleased))
 }
 
 // Quarantine draws the list of held mail.
