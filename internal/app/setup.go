@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,7 +29,6 @@ import (
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
-	"github.com/breakwater-project/breakwater/rules"
 )
 
 // LocalTenant is the tenant that everything belongs to where no configuration says otherwise.
@@ -55,7 +55,7 @@ type Setup struct {
 // Options name what a run is to be set up from.
 type Options struct {
 	ConfigPath string   // empty: breakwater.yaml in one of the paths, else none
-	Rules      string   // a folder or zip of Sigma rules beside our own pack; empty: none
+	Rules      string   // a folder or archive of Sigma rules beside our own pack; empty: none
 	Indicators []string // files of indicators
 	Paths      []string
 }
@@ -106,35 +106,13 @@ func privateNetworks() []netip.Prefix {
 	return out
 }
 
-func (s *Setup) loadRules(extra string) error {
-	docs, err := sigma.LoadFS(rules.FS)
-	if err != nil {
-		return fmt.Errorf("reading our own rules: %w", err)
-	}
+func (s *Setup) loadRules(extra string) (err error) {
+	src := RuleSource{Own: true}
 	if extra != "" {
-		more, err := loadRuleFiles(extra)
-		if err != nil {
-			return fmt.Errorf("reading rules %s: %w", extra, err)
-		}
-		docs = append(docs, more...)
+		src.Packs = []string{extra}
 	}
-	s.Rules, s.RuleErrors = sigma.Compile(docs)
-	return nil
-}
-
-func loadRuleFiles(name string) ([]sigma.Document, error) {
-	st, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if st.IsDir() {
-		return sigma.LoadDir(name)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	return sigma.LoadZip(name, data)
+	s.Rules, s.RuleErrors, err = Rules(context.Background(), src)
+	return err
 }
 
 func (s *Setup) loadIndicators(names []string) error {
