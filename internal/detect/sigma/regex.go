@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -43,7 +44,14 @@ func regexPredicate(field, text, flags, place string) (*predicate, error) {
 }
 
 func regexError(err error) error {
-	return fmt.Errorf("regular expression: %s (look-around and back-references are not supported)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	what := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+	if e := (*syntax.Error)(nil); errors.As(err, &e) {
+		what = string(e.Code)
+		if len(e.Expr) <= 100 {
+			what = fmt.Sprintf("%s in %q", e.Code, e.Expr)
+		}
+	}
+	return fmt.Errorf("regular expression: %s (look-around and back-references are not supported)", what)
 }
 
 // programSize estimates how many instructions an expression compiles to, before it is written out: counted
