@@ -170,14 +170,26 @@ func kindOf(rel string) string {
 
 // readRulePack reads a folder, an archive or one file of rules. What of it can't be read is among its problems.
 func readRulePack(ctx context.Context, name string) (*rulePack, error) {
+	return rulePackFrom(name, func(limits bounded.Limits, visit func(bounded.File) error) error {
+		_, err := bounded.Walk(ctx, []string{name}, limits, visit)
+		return err
+	})
+}
+
+// rulePackFrom reads what a walk over a pack visits.
+func rulePackFrom(name string, walk func(bounded.Limits, func(bounded.File) error) error) (*rulePack, error) {
 	p := &rulePack{}
 	shown := filepath.ToSlash(name)
 	limits := bounded.Limits{MaxMembers: maxPackMembers, MaxFileBytes: maxPackBytes, MaxTime: maxPackTime}
 	limits.Problem = func(file, reason string) {
 		p.problems = append(p.problems, sigma.LoadError{File: file, Reason: reason})
 	}
-	_, err := bounded.Walk(ctx, []string{name}, limits, func(f bounded.File) error {
-		return p.take(f, within(shown, f.Path))
+	err := walk(limits, func(f bounded.File) error {
+		rel := within(shown, f.Path)
+		if f.Path == shown && kindOf(rel) != "rule" {
+			return errors.New("it is neither a folder, nor an archive (zip, tar, gz, zst), nor a .yml file")
+		}
+		return p.take(f, rel)
 	})
 	if err == nil {
 		err = p.readOwnPipelines()
