@@ -186,6 +186,17 @@ func (b *breakwater) partner(p partnerSet, model string) (map[string]answer, err
 	return b.answers(slices.Concat(p.clean, p.lure), args)
 }
 
+// verdictMark begins the last of the reasons that are kept of the program's answers: its verdict.
+const verdictMark = "verdict="
+
+// verdict is 1 where the program calls a message phish by its own threshold.
+func verdict(r result) float64 {
+	if n := len(r.reasons); n > 0 && r.reasons[n-1] == verdictMark+"phish" {
+		return 1
+	}
+	return 0
+}
+
 // plain turns answers into the form that all systems share.
 func plain(in map[string]answer) map[string]result {
 	out := map[string]result{}
@@ -194,6 +205,7 @@ func plain(in map[string]answer) map[string]result {
 		for _, x := range a.Reasons {
 			r.reasons = append(r.reasons, fmt.Sprintf("%s=%.2f", x.Name, x.Weight))
 		}
+		r.reasons = append(r.reasons, verdictMark+a.Verdict)
 		out[path] = r
 	}
 	return out

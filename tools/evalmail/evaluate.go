@@ -8,13 +8,13 @@ import (
 
 // system is one column of figures: how a system reads its answers.
 type system struct {
-	name    string
-	outcome *outcome
-	read    func(result) float64
-	sides   []partnerSides // by partner set; nil: not asked
-	left    map[string]*leftOut
-	// verdicts are those of the program itself, by its own threshold, where it gives any.
-	verdicts map[string]answer
+	name     string
+	outcome  *outcome
+	read     func(result) float64
+	sides    []partnerSides // by partner set; nil: not asked
+	left     map[string]*leftOut
+	verdicts map[string]answer // the program's own, where it gives any
+	own      bool              // judged by the program's own threshold, which it set while training
 }
 
 // partnerSides are the scores of one partner's clean mail and lures.
@@ -70,6 +70,7 @@ func (s *sets) breakwater(b *breakwater) ([]*system, error) {
 			return nil, err
 		}
 	}
+	out = append(out, priors.byOwnThreshold())
 	for _, words := range []bool{true, false} {
 		if !words && !b.withoutWords {
 			continue
@@ -99,9 +100,14 @@ func (s *sets) breakwater(b *breakwater) ([]*system, error) {
 				return nil, err
 			}
 		}
-		out = append(out, x)
+		out = append(out, x, x.byOwnThreshold())
 	}
 	return out, nil
+}
+
+// byOwnThreshold is the same system, judged by the threshold that the program has or set itself.
+func (x *system) byOwnThreshold() *system {
+	return &system{name: x.name + ", own threshold", outcome: x.outcome, read: verdict, left: x.left, own: true}
 }
 
 func (x *system) partner(b *breakwater, p partnerSet, model string) error {

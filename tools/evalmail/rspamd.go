@@ -134,15 +134,29 @@ func (r *rspamd) answerDNS() error {
 			if err != nil {
 				return
 			}
-			if n >= 12 {
-				b[2] |= 0x80                  // an answer
-				b[3] = b[3]&0xf0 | 2          // SERVFAIL
-				clear(b[6:12])                // no records
-				_, _ = c.WriteTo(b[:n], from) // whoever does not get it asks again
+			if a := servfail(b[:n]); a != nil {
+				_, _ = c.WriteTo(a, from) // whoever does not get it asks again
 			}
 		}
 	}()
 	return nil
+}
+
+// servfail answers a query of one question (RFC 1035 4.1): the question alone goes back, without the query's EDNS.
+func servfail(query []byte) []byte {
+	const head = 12
+	end := head
+	for end < len(query) && query[end] != 0 {
+		end += int(query[end]) + 1
+	}
+	if end += 5; len(query) < head || end > len(query) { // the root label, type and class
+		return nil
+	}
+	answer := slices.Clone(query[:end])
+	answer[2] |= 0x80 // an answer
+	answer[3] = 0x82  // recursion available; SERVFAIL
+	copy(answer[4:head], []byte{0, 1, 0, 0, 0, 0, 0, 0})
+	return answer
 }
 
 func (r *rspamd) spawn(name string, args ...string) error {
