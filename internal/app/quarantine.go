@@ -190,9 +190,13 @@ func openQuarantine(ctx context.Context, c *closers, data, file string, log *slo
 	if f.Mail == nil {
 		return quarantine.NewDesk(store, quarantine.Movers{}, quarantine.DeskOptions{}), nil
 	}
-	m := &mailGate{log: log, settings: f.Mail, store: store, checker: mailauth.New(mailauth.Options{Budget: f.Mail.Budget.DNS})}
+	dir := filepath.Join(data, "mail")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the mail gateway: %w", err)
+	}
+	m := &mailGate{log: log, settings: f.Mail, store: store, dir: dir, checker: mailauth.New(mailauth.Options{Budget: f.Mail.Budget.DNS})}
 	*c = append(*c, closer(m.checker.Close))
-	if m.scorer, err = mailgate.NewScorer(f.Model, filepath.Join(data, "mail", "habits"), m.detector(f.Mail.Model), damaged); err != nil {
+	if m.scorer, err = mailgate.NewScorer(f.Model, filepath.Join(dir, "habits"), m.detector(f.Mail.Model), damaged); err != nil {
 		return nil, err
 	}
 	*c = append(*c, saver{m.scorer})
