@@ -281,6 +281,7 @@ func readMail(b []byte) *native {
 			}
 		}
 	}
+	body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("=\n"), nil), []byte("=3D"), []byte("=")) // quoted-printable, as far as links go
 	link := "no"
 	if m := mailLink.Find(body); m != nil {
 		link = "yes"

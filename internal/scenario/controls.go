@@ -56,8 +56,9 @@ func (w *world) control(s *scribe, o *org, file string, at time.Time, k int) {
 	case file == activityFile && k < 4:
 		s.activity(o, at, "MICROSOFT.COMPUTE/VIRTUALMACHINES/RUNCOMMAND/ACTION", pick(s.r, o.servers), "pipeline@"+o.domain, o.entra, o.egress)
 	case source == "mail":
-		l := letter{t: at, to: p, subject: pick(s.r, businessSubjects), text: pick(s.r, colleagueTexts)}
-		s.letter(o, l.fromPerson(o, o.people[(k+9)%len(o.people)]))
+		lang := w.language(o)
+		tk := pick(s.r, talks[lang])
+		s.mail(o, s.chat(&tk, lang, w.mailer(o, o.people[(k+9)%len(o.people)]), w.mailer(o, p), k, at, "colleague"))
 	case file == rmmFile && k < 3:
 		clients := w.reached(s.r, (*org).managed)
 		if len(clients) == 0 {

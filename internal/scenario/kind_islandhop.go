@@ -135,7 +135,7 @@ func (h *hop) phish(d0 int) time.Time {
 	link := "https://" + w.victim(p) + "/m/" + h.s.n.token(8)
 	h.as("T1566.002", func(s *scribe) {
 		for i, to := range targets {
-			l := letter{t: t.Add(time.Duration(i) * s.r.span(2*time.Second, 40*time.Second)), to: to, subject: subject, text: text, link: link, linkText: "securemail." + p.domain}
+			l := letter{t: t.Add(time.Duration(i) * s.r.span(2*time.Second, 40*time.Second)), to: to, subject: subject, text: text, link: link, linkText: "securemail." + p.domain, kind: "foreign-domain"}
 			if to == h.zero {
 				got = l.t
 			}
@@ -335,14 +335,9 @@ func (h *hop) throughTool(c *org, t time.Time) {
 // lateral writes to people of a client from the real mailbox, through the provider's real server.
 func (h *hop) lateral(c *org, t time.Time) {
 	w, p := h.w, h.w.provider
-	subject, text := ticketSubjects[3+h.r.IntN(3)], "Hello,\n\n"+pick(h.r, ticketTexts)+"\n\nBest regards\n"+h.zero.full()
-	link := "https://" + w.victim(c) + "/s/" + h.s.n.token(8)
 	to := some(h.r, c.people, h.r.between(2, 5))
 	h.as("T1534", func(s *scribe) {
-		for i, who := range to {
-			l := letter{t: t.Add(time.Duration(i) * s.r.span(time.Second, 20*time.Second)), to: who, subject: subject, text: text, link: link, linkText: "Open"}
-			s.letter(c, l.fromPerson(p, h.zero))
-		}
+		s.lateralMail(c, h.zero, to, t, func() string { return "https://" + w.victim(c) + "/s/" + s.n.token(8) })
 		s.m365(p, t, "Send", h.zero.mail, w.foe.exit, h.zero)
 	})
 	h.acts = append(h.acts, act{at: t, org: c, layer: tenant.LayerMail, entity: Entity{"mailbox", h.zero.mail}})

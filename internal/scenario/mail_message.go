@@ -66,6 +66,7 @@ type message struct {
 	kind     string // label for the truth
 	alone    bool   // doesn't quote what it answers
 	auth     string // pass (also empty), fail, none
+	inbound  bool   // stored by the recipient, also where it never left the house
 }
 
 const mailDate = "Mon, 02 Jan 2006 15:04:05 -0700"
@@ -130,7 +131,7 @@ func (m *message) write(r *rng) []byte {
 	in := m.to.house
 	received := m.from.addr
 	fmt.Fprintf(&b, "Return-Path: <%s>\n", received)
-	if in != f {
+	if in != f || m.inbound {
 		fmt.Fprintf(&b, "Received: from %s (%s [%s])\n\tby %s (Postfix) with ESMTPS id 4%s\n\tfor <%s>; %s\n", out.out, out.out, out.outIP, in.gateway, r.token(12), m.to.addr, in.in(arrived).Format(mailDate))
 		m.authenticated(&b, in)
 	}

@@ -41,7 +41,7 @@ func (x *exchange) fill(withLures bool) {
 func (x *exchange) count(after bool) int {
 	n := 0
 	for _, l := range x.mails {
-		if after == !l.t.Before(x.cut) && (!after || l.from.house == x.partner && !l.lure) {
+		if l.t.Before(x.end) && after == !l.t.Before(x.cut) && (!after || l.from.house == x.partner && !l.lure) {
 			n++
 		}
 	}

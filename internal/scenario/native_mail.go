@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,72 +11,65 @@ import (
 // mailFile stands for the folder of messages: each is a file of its own.
 const mailFile = "mail/"
 
-// letter is one received message.
+// letter is one received message whose text is written where it is needed.
 type letter struct {
 	t        time.Time
-	from     string // display name
+	who      *mailer // the sender, where it is one of the organisations' people
+	from     string  // display name
 	addr     string
 	helo     string // sending host
 	ip       netip.Addr
 	to       *person
 	subject  string
-	text     string
+	text     string // whole, with greeting and closing
 	link     string // optional
 	linkText string
 	dmarc    string // pass (default), fail, none
 	bulk     bool   // carries List-Unsubscribe
-	reply    string // Message-ID answered
-	id       string // Message-ID, drawn when empty
-	multi    bool   // more than one part even without a link
+	kind     string // for the truth; empty: notice
+	lang     string // of the text; empty: en
 }
 
 // letter writes a message as the recipient's mail server stored it.
 func (s *scribe) letter(o *org, l letter) {
 	_, domain, _ := strings.Cut(l.addr, "@")
-	if l.id == "" {
-		l.id = fmt.Sprintf("%s.%d@%s", s.n.hex(8), l.t.Unix(), l.helo)
+	from := l.who
+	if from == nil {
+		from = outsider(l.from, l.addr, l.ip)
 	}
-	spf, dkim, dmarc := "pass", "pass header.d="+domain+" header.s=s1", "pass (p=quarantine)"
-	switch l.dmarc {
-	case "fail":
-		spf, dkim, dmarc = "softfail", "none", "fail (p=none)"
-	case "none":
-		dkim, dmarc = "none", "none"
-	}
-	var b strings.Builder
-	date := l.t.Format("Mon, 02 Jan 2006 15:04:05 -0700")
-	fmt.Fprintf(&b, "Return-Path: <%s>\nReceived: from %s (%s [%s])\n\tby mx1.%s (Postfix) with ESMTPS id 4%s\n\tfor <%s>; %s\n", l.addr, l.helo, l.helo, l.ip, o.domain, s.n.token(12), l.to.mail, date)
-	fmt.Fprintf(&b, "Authentication-Results: mx1.%s;\n\tspf=%s smtp.mailfrom=%s;\n\tdkim=%s;\n\tdmarc=%s header.from=%s\n", o.domain, spf, domain, dkim, dmarc, domain)
-	fmt.Fprintf(&b, "From: %s <%s>\nTo: %s\nSubject: %s\nDate: %s\nMessage-ID: <%s>\n", l.from, l.addr, l.to.mail, l.subject,
-		l.t.Add(-s.n.span(time.Second, 20*time.Second)).Format("Mon, 02 Jan 2006 15:04:05 -0700"), l.id)
-	if l.reply != "" {
-		fmt.Fprintf(&b, "In-Reply-To: <%s>\nReferences: <%s>\n", l.reply, l.reply)
-	}
+	m := &message{t: l.t, from: from, to: s.w.mailer(o, l.to), subject: l.subject, lang: orElse(l.lang, "en"), text: l.text, prog: from.prog, auth: l.dmarc, kind: orElse(l.kind, "notice")}
 	if l.bulk {
-		fmt.Fprintf(&b, "List-Unsubscribe: <https://%s/unsubscribe>\nPrecedence: bulk\n", domain)
+		m.bulk = "https://" + domain + "/unsubscribe"
 	}
-	b.WriteString("MIME-Version: 1.0\n")
-	if l.link == "" && !l.multi {
-		fmt.Fprintf(&b, "Content-Type: text/plain; charset=utf-8\n\n%s\n", l.text)
-	} else {
-		edge := "=_" + s.n.hex(8)
-		fmt.Fprintf(&b, "Content-Type: multipart/alternative; boundary=\"%s\"\n\n--%s\nContent-Type: text/plain; charset=utf-8\n\n%s\n\n%s\n", edge, edge, l.text, l.link)
-		fmt.Fprintf(&b, "--%s\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>%s</p>", edge, strings.ReplaceAll(l.text, "\n", "<br>"))
-		if l.link != "" {
-			fmt.Fprintf(&b, "<p><a href=\"%s\">%s</a></p>", l.link, l.linkText)
-		}
-		fmt.Fprintf(&b, "</body></html>\n--%s--\n", edge)
+	if l.link != "" {
+		m.text += "\n\n" + string(linkOpen) + l.linkText + string(linkMid) + l.link + string(linkClose)
 	}
-	name := fmt.Sprintf("%d.M%06dP%d.mx1", l.t.Unix(), s.n.IntN(1_000_000), s.n.between(1000, 99999))
-	if !o.maildir {
-		name = fmt.Sprintf("%s-%06d%05d.eml", l.t.Format("20060102-150405"), s.n.IntN(1_000_000), s.n.between(10000, 99999))
-	}
-	s.put(o, mailFile, rec{t: l.t, line: b.String(), name: name, step: s.step})
+	s.mail(o, m)
 }
 
-// from fills in a sender inside an organisation, sent through its own mail server.
-func (l letter) fromPerson(o *org, p *person) letter {
-	l.from, l.addr, l.helo, l.ip = p.full(), p.mail, "mail."+o.domain, o.mx
+// mail puts a message into the mailboxes of o.
+func (s *scribe) mail(o *org, m *message) {
+	if m.id == "" {
+		m.identify(s.n)
+	}
+	m.inbound = true
+	truth := &MailTruth{Label: "clean", Kind: m.kind, Language: m.lang}
+	switch {
+	case s.step != "":
+		truth.Label = "lure"
+	case m.kind == "spam":
+		truth.Label = "spam"
+	}
+	name := fmt.Sprintf("%d.M%06dP%d.mx1", m.t.Unix(), s.n.IntN(1_000_000), s.n.between(1000, 99999))
+	if !o.maildir {
+		name = fmt.Sprintf("%s-%06d%05d.eml", m.t.Format("20060102-150405"), s.n.IntN(1_000_000), s.n.between(10000, 99999))
+	}
+	s.put(o, mailFile, rec{t: m.t, line: string(m.write(s.n)), name: name, step: s.step, mail: truth})
+}
+
+// fromPerson fills in a sender inside an organisation, sent through its own mail server.
+func (w *world) fromPerson(l letter, o *org, p *person) letter {
+	l.who, l.from, l.addr, l.helo, l.ip = w.mailer(o, p), p.full(), p.mail, "mail."+o.domain, o.mx
 	return l
 }
 
@@ -84,4 +78,106 @@ func (l letter) stranger(name, addr string, ip netip.Addr) letter {
 	_, domain, _ := strings.Cut(addr, "@")
 	l.from, l.addr, l.helo, l.ip = name, addr, "mail."+domain, ip
 	return l
+}
+
+// language is what an organisation writes among itself, and what its partners write to it.
+func (w *world) language(o *org) string {
+	return pick(newRNG(w.o.Seed, "language", o.idx), []string{"en", "en", "de", "de", "fr"})
+}
+
+// mailHouse is an organisation as its mail shows it.
+func (w *world) mailHouse(o *org) *mailHouse {
+	if h := w.houses[o]; h != nil {
+		return h
+	}
+	n := newRNG(w.names, "mail house", o.domain)
+	short, _, _ := strings.Cut(o.name, " ")
+	h := &mailHouse{name: o.name, short: short, domain: o.domain, gateway: "mx1." + o.domain, out: "mail." + o.domain, outIP: o.mx, notice: n.chance(0.3),
+		street: pick(n, familyNames) + "straße " + fmt.Sprint(n.between(1, 99)) + ", " + o.place.city, phone: "+49 30 23125 " + fmt.Sprint(n.between(100, 899)),
+		inner: upper(o.short) + "-EX01." + o.ad, innerIP: at(o.serverNet, 9)}
+	w.houses[o] = h
+	return h
+}
+
+// mailer is one of the organisations' people with habits of writing.
+func (w *world) mailer(o *org, p *person) *mailer {
+	if m := w.mailers[p]; m != nil {
+		return m
+	}
+	n := newRNG(w.names, "writes", p.mail)
+	i := slices.Index(o.people, p)
+	m := &mailer{name: p.full(), given: p.given, addr: p.mail, house: w.mailHouse(o), lang: w.language(o), prog: pick(n, usualPrograms), greet: n.IntN(60), close: n.IntN(60), desk: p.desk.ip, home: n.public()}
+	m.role = pick(n, tongues[m.lang].roles)
+	switch i {
+	case 6:
+		m.part = "hr"
+	case 7, 8:
+		m.part = "finance"
+	}
+	w.mailers[p] = m
+	return m
+}
+
+// outsider is a sender of whom nothing but the address is known.
+func outsider(name, addr string, ip netip.Addr) *mailer {
+	_, domain, _ := strings.Cut(addr, "@")
+	return &mailer{name: name, addr: addr, lang: "en", prog: progMachine,
+		house: &mailHouse{name: name, short: name, domain: domain, out: "mail." + domain, outIP: ip, gateway: "mx." + domain}}
+}
+
+// mailWords draws the words of a message between two people of the scenario.
+func (w *world) mailWords(r *rng, lang string, t time.Time, from, to *mailer, link string) words {
+	p := w.provider
+	return wordsAt(r, lang, t).with(words{"to": orElse(to.given, to.name), "toMail": to.addr, "from": from.name, "client": to.house.short, "partner": from.house.short,
+		"owner": "IT", "colleague": pick(r, p.people).full(), "colleague2": pick(r, givenNames), "partnerMail": "accounts@" + from.house.domain, "street": from.house.street,
+		"known": "https://share." + p.domain + "/p/" + r.token(6), "link": link, "foehost": w.foe.label + "." + w.foe.apex})
+}
+
+// says writes a script's message from one to another; link is where its link leads.
+func (s *scribe) says(o *org, sc *script, lang string, from, to *mailer, t time.Time, link string, answers *message) {
+	w := s.w.mailWords(s.r, lang, t, from, to, link)
+	m := &message{t: t, from: from, to: to, lang: lang, kind: sc.kind, prog: from.prog, answers: answers}
+	switch {
+	case answers != nil:
+		m.subject = tongues[from.lang].reply + bareSubject(answers.subject)
+		m.refs = append(slices.Clone(answers.refs), answers.id)
+		w["project"], w["device"] = answers.topic["project"], answers.topic["device"]
+	default:
+		m.subject = capital(w.say(s.r, orElse(sc.subject, "{project}")))
+	}
+	m.topic = w
+	m.files = attach(s.r, sc.file, w.with(words{"subject": m.subject}), t, from)
+	m.sign(s.r, w.say(s.r, sc.body), from.robot)
+	s.mail(o, m)
+}
+
+// chat makes up a conversation between two people as far as its turn at t, and returns that message; what was said
+// before lies earlier.
+func (s *scribe) chat(tk *talk, lang string, from, to *mailer, turn int, t time.Time, kind string) *message {
+	turn = min(turn, len(tk.turns)-1)
+	at := t
+	times := make([]time.Time, turn+1)
+	for i := turn; i >= 0; i-- {
+		times[i] = at
+		at = at.Add(-s.r.span(10*time.Minute, 20*time.Hour))
+	}
+	w := s.w.mailWords(s.r, lang, times[0], from, to, "")
+	subject := capital(w.say(s.r, tk.subject))
+	var last *message
+	for i := range turn + 1 {
+		a, b := from, to
+		if (turn-i)%2 == 1 {
+			a, b = to, from
+		}
+		m := &message{t: times[i], from: a, to: b, subject: subject, lang: lang, answers: last, prog: a.prog, kind: kind, topic: w}
+		if last != nil {
+			m.subject, m.refs = tongues[a.lang].reply+subject, append(slices.Clone(last.refs), last.id)
+		} else if tk.file != "" {
+			m.files = attach(s.r, tk.file, w.with(words{"subject": subject}), times[i], a)
+		}
+		m.identify(s.n)
+		m.sign(s.r, w.say(s.r, tk.turns[i]), false)
+		last = m
+	}
+	return last
 }

@@ -70,7 +70,7 @@ func (w *world) campaignThrough(partner string, parts func(*org) part, outside b
 }
 
 func (w *world) truth() *Truth {
-	t := &Truth{Kind: w.o.Kind, Seed: w.o.Seed, Rename: w.o.Rename, WithoutAttack: w.o.WithoutAttack, WithoutLayers: w.o.WithoutLayers, Campaigns: w.campaigns,
+	t := &Truth{Kind: w.o.Kind, Seed: w.o.Seed, Rename: w.o.Rename, WithoutAttack: w.o.WithoutAttack, WithoutLayers: w.o.WithoutLayers, Campaigns: w.campaigns, Mail: w.mailTruth,
 		Overlap: w.o.Overlap, SharedNAT: w.o.SharedNAT, Late: w.o.Late, IPv6: w.o.IPv6}
 	if w.o.Skew > 0 {
 		t.Skew = w.o.Skew.String()

@@ -147,6 +147,7 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 	w.declare()
 	w.twins()
 	w.carrier()
+	w.conversations()
 	k.plan(w)
 	w.controls()
 	w.declareDualStack()

@@ -27,9 +27,9 @@ func merger(w *world, s *scribe) {
 	t := w.day(d).Add(8 * time.Hour)
 	for _, o := range []*org{a, b} {
 		for i, p := range o.people[:9] {
-			l := letter{t: t.Add(time.Duration(i) * 3 * time.Second), to: p, subject: "We become one house", multi: true,
+			l := letter{t: t.Add(time.Duration(i) * 3 * time.Second), to: p, subject: "We become one house", kind: "announcement",
 				text: "Dear colleagues,\n\nfrom today you find the common folders of " + a.name + " and " + b.name + " on both file servers.\n\n" + boss.full()}
-			s.letter(o, l.fromPerson(a, boss))
+			s.letter(o, s.w.fromPerson(l, a, boss))
 		}
 	}
 	for _, p := range b.people[:8] {

@@ -140,10 +140,14 @@ type world struct {
 	plan       map[*org][][]placed
 	cells      map[cell]bool // where and when the intruder acts
 	campaigns  []Campaign
+	houses     map[*org]*mailHouse
+	mailers    map[*person]*mailer
+	threads    map[*org][]*message // client → conversations with the provider's people
+	mailTruth  []MailTruth         // of the messages written so far
 }
 
 func newWorld(o Options, k *kind) *world {
-	w := &world{o: o, kind: k, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}}
+	w := &world{o: o, kind: k, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}, houses: map[*org]*mailHouse{}, mailers: map[*person]*mailer{}, threads: map[*org][]*message{}}
 	if o.Rename != 0 {
 		w.names = o.Rename
 	}

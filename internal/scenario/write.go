@@ -31,10 +31,11 @@ type rec struct {
 	t    time.Time
 	due  time.Time // of a late source: when it arrives
 	line string
-	post string // Windows: what follows the record number
-	host string // Windows: computer and channel, which count records together
-	name string // mail: the file's name
-	step string // the technique of an intruder's record, empty for the background
+	post string     // Windows: what follows the record number
+	host string     // Windows: computer and channel, which count records together
+	name string     // mail: the file's name
+	step string     // the technique of an intruder's record, empty for the background
+	mail *MailTruth // of a message
 }
 
 // placed is a record with its file, written before its day comes.
@@ -113,6 +114,7 @@ func (w *world) writeTelemetry(ctx context.Context, dir string) error {
 			return fmt.Errorf("telemetry of %s: %w", o.id, err)
 		}
 	}
+	slices.SortFunc(w.mailTruth, func(a, b MailTruth) int { return strings.Compare(a.File, b.File) })
 	return writeAttack(dir, attack)
 }
 
@@ -345,6 +347,9 @@ func (tw *writer) writeMail(recs []rec) error {
 		if err := os.WriteFile(filepath.Join(tw.dir, filepath.FromSlash(rel)), []byte(r.line), 0o644); err != nil {
 			return err
 		}
+		truth := *r.mail
+		truth.File = rel
+		tw.w.mailTruth = append(tw.w.mailTruth, truth)
 		if r.step != "" {
 			*tw.attack = append(*tw.attack, attackLine{rel, 1, r.step})
 		}
