@@ -3,6 +3,7 @@ package sigma
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -107,4 +108,37 @@ func (s *RuleSet) Match(batch []*ocsf.Event, yield func(event int, r *Rule)) {
 		}
 	}
 	w.forget()
+}
+
+// Match is one rule that matches one event of a batch.
+type Match struct {
+	Event      int // position in the batch
+	Rule       *Rule
+	Selections []string // names of those that hold, in the order of the rule; valid until the loop goes on
+}
+
+// Matches returns what Match finds, together with the selections that hold: events in order, and the rules of one
+// event in the order of their ids.
+func (s *RuleSet) Matches(batch []*ocsf.Event) iter.Seq[Match] {
+	return func(yield func(Match) bool) {
+		w := s.work.Get().(*scratch)
+		defer s.work.Put(w)
+		defer w.forget()
+		var names []string
+		for i, e := range batch {
+			w.load(e)
+			for _, pos := range w.match() {
+				r := s.rules[pos]
+				names = names[:0]
+				for j := range r.selections {
+					if w.plain(r.selections[j].expr) {
+						names = append(names, r.selections[j].name)
+					}
+				}
+				if !yield(Match{i, r, names}) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -48,6 +48,7 @@ func parseDetection(r *Rule, det *yaml.Node, values placeholders) error {
 		}
 		kids = append(kids, x)
 	}
+	r.Conditions = list
 	r.cond = join(opOr, kids)
 	return nil
 }

@@ -51,6 +51,9 @@ func newGroup(source LogSource, number int, rules []*Rule, pos []int32, s *slots
 	g := &group{source: source, number: number}
 	c := &groupCompiler{group: g, slots: s, byKey: map[string]int32{}}
 	for i, r := range rules {
+		for _, sel := range r.selections {
+			c.fields(sel.expr) // a condition need not name it, but explanations do
+		}
 		g.rules = append(g.rules, &compiledRule{rule: r, pos: pos[i], cond: c.node(r.cond)})
 	}
 	c.index()
@@ -73,6 +76,21 @@ type groupCompiler struct {
 	group *group
 	slots *slots
 	byKey map[string]int32
+}
+
+// fields gives every field of an expression its slot.
+func (c *groupCompiler) fields(x *expr) {
+	if x.op == opAtom {
+		if x.pred.field != "" {
+			c.slots.add(x.pred.field)
+		}
+		if x.pred.kind == kindFieldRef {
+			x.pred.otherID = c.slots.add(x.pred.other)
+		}
+	}
+	for _, k := range x.kids {
+		c.fields(k)
+	}
 }
 
 func (c *groupCompiler) node(x *expr) node {
@@ -111,9 +129,6 @@ func (c *groupCompiler) atom(q *predicate) int32 {
 	a := atom{pred: q, slot: anyField}
 	if q.field != "" {
 		a.slot = c.slots.add(q.field)
-	}
-	if q.kind == kindFieldRef {
-		q.otherID = c.slots.add(q.other)
 	}
 	list := literalsOfPredicate(q)
 	a.exact = len(list) == 1 && !q.cased && list[0].kind == q.kind

@@ -2,7 +2,11 @@
 //
 // Documents come in, a RuleSet goes out together with one LoadError for each document that was refused: a rule
 // is never dropped silently. A RuleSet is immutable and safe for use by several goroutines; there are no
-// globals. NewDetector makes a detector of it, which turns matches into findings.
+// globals. Matches gives event, rule and selections over a batch, Explain says of one event and one rule why they
+// don't meet. NewDetector makes a detector of a RuleSet, which turns matches into findings.
+//
+// The language is that of the Sigma rules specification 2.1.0 with its modifiers appendix, as docs/sigma-engine.md
+// lists it clause by clause, with what was decided where the specification leaves it open.
 //
 // Rules are routed by their log source: an event is only tried against rules written for its kind. Within one
 // log source every literal of every rule is found in one pass over the event's fields, each rule waits for its
@@ -99,7 +103,8 @@ type Rule struct {
 	FalsePositives []string
 	Fields         []string
 	LogSource      LogSource
-	Outcome        string // our own key breakwater.outcome: attempted, succeeded, unknown; empty: from the event
+	Conditions     []string // as the rule has them, any of which must hold
+	Outcome        string   // our own key breakwater.outcome: attempted, succeeded, unknown; empty: from the event
 	File           string
 	Line           int
 
