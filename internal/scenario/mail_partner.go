@@ -34,6 +34,7 @@ type exchange struct {
 	theirs          []*mailer // the partner's
 	desks           []*mailer // the partner's desks and machines
 	hosts           []string  // the partner's web hosts, by what they are for
+	services        []string  // hosts of others that honest messages lead to
 	tool            string    // its remote-support server
 	instance        string
 	account         iban
@@ -235,6 +236,15 @@ func (x *exchange) newHost() string {
 	return pick(x.r, []string{"files.", "app.", "", "", "my.", "portal.", "docs.", "go.", "eu1."}) + stem + pick(x.r, []string{"", "", "-cloud", "share", "-docs", "online", "-app", "hub"}) + "." + pick(x.r, []string{"com", "net", "eu", "io", "app", "de", "fr", "cloud", "online"})
 }
 
+// service draws somebody else's web host for an honest message: services that were used once are often used again.
+func (x *exchange) service() string {
+	if len(x.services) > 0 && x.r.chance(0.4) {
+		return pick(x.r, x.services)
+	}
+	x.services = append(x.services, x.newHost())
+	return x.services[len(x.services)-1]
+}
+
 // foeHost draws where a lure leads: mostly something new, else the partner's name under another apex or a look-alike.
 func (x *exchange) foeHost() string {
 	switch x.r.IntN(6) {
@@ -323,7 +333,7 @@ func (x *exchange) compose(sc *script, lang string, t time.Time) *message {
 	case hostPartner:
 		host = pick(x.r, x.hosts)
 	case hostNew:
-		host = x.newHost()
+		host = x.service()
 	case hostTool:
 		host = x.tool
 	}
