@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -54,8 +53,8 @@ func newRuleMatch(c *console) *cobra.Command {
 		Long: `Match decodes every record of the files (EVTX, JSON, JSON lines, concatenated objects, Zeek,
 CloudTrail and whatever else a scan reads; also within gz, zst, zip and tar) and prints each rule that
 matches it. Nothing is grouped, attributed or correlated: that is what scan does. A rule that does not
-load is told on standard error and makes the exit code 1; the others are matched all the same. So does
-a record or file that could not be read.`,
+load is told on standard error and makes the exit code 1; the others are matched all the same. Records
+and files that can't be read are told there too, and stop nothing.`,
 		Example: `  breakwater rule match --rules ./sigma Security.evtx -o jsonl
   breakwater rule match --rules sigma.tar.zst --pipeline site.yml --placeholders site-values.yml ./logs`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,11 +76,11 @@ a record or file that could not be read.`,
 				return errors.New("no rule was loaded: nothing can match")
 			}
 			out := bufio.NewWriter(c.out)
-			unread, err := matchFiles(cmd, c, set, args, out, format)
+			err = matchFiles(cmd, c, set, args, out, format)
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
 				err = fmt.Errorf("writing the matches: %w", flushErr)
 			}
-			if err == nil && (len(bad) > 0 || unread > 0) {
+			if err == nil && len(bad) > 0 {
 				err = exitWith{exitError, nil}
 			}
 			return err
@@ -94,7 +93,7 @@ a record or file that could not be read.`,
 	return cmd
 }
 
-func matchFiles(cmd *cobra.Command, c *console, set *sigma.RuleSet, paths []string, out io.Writer, format string) (unread int, err error) {
+func matchFiles(cmd *cobra.Command, c *console, set *sigma.RuleSet, paths []string, out io.Writer, format string) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	var rows []matchRow
@@ -107,6 +106,7 @@ func matchFiles(cmd *cobra.Command, c *console, set *sigma.RuleSet, paths []stri
 		rows = append(rows, row)
 		return nil
 	}
+	unread := 0
 	tell := func(u app.Unread) {
 		if unread++; unread > maxToldUnread {
 			return
@@ -117,17 +117,14 @@ func matchFiles(cmd *cobra.Command, c *console, set *sigma.RuleSet, paths []stri
 		}
 		fmt.Fprintf(c.err, "%s: %s\n", at, clean(u.Reason))
 	}
-	err = app.MatchFiles(cmd.Context(), set, paths, bounded.Limits{}, yield, tell)
-	if errors.Is(err, os.ErrNotExist) {
-		return unread, err
-	}
+	err := app.MatchFiles(cmd.Context(), set, paths, bounded.Limits{}, yield, tell)
 	if unread > maxToldUnread {
 		fmt.Fprintf(c.err, "%d more records or files could not be read.\n", unread-maxToldUnread)
 	}
 	if err == nil && format != "jsonl" {
 		err = printList(out, format, rows, matchColumns)
 	}
-	return unread, err
+	return err
 }
 
 // tellBadRules prints what was not loaded.
