@@ -200,5 +200,5 @@ func readModel(name string) (*learned.Model, error) {
 
 // newMail is `breakwater mail`; each verb has a file of its own.
 func newMail(c *console) *cobra.Command {
-	return noun("mail", "Score mail, and train the score", newMailScore(c), newMailTrain(c), newMailLearn(c), newMailObserved(c), newMailQuarantine(c))
+	return noun("mail", "Score mail, and train the score", newMailScore(c), newMailTrain(c), newMailLearn(c), newMailObserved(c), newMailQuarantine(c), newMailSweep(c), newMailReports(c), newMailJournal(c))
 }

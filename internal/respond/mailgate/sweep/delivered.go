@@ -68,7 +68,7 @@ func OpenLedger(dir string, id tenant.ID) (*Ledger, error) {
 	if id == "" {
 		return nil, errors.New("opening the list of delivered mail: no tenant is named")
 	}
-	path := filepath.Join(dir, folderOf(id), "delivered.jsonl")
+	path := filepath.Join(dir, folderOf(id), "delivered", "list.jsonl")
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
