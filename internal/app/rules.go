@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,11 +122,27 @@ func (p *rulePack) documents(given []*processing.Pipeline) []sigma.Document {
 	if chain := processing.NewChain(append(slices.Clone(p.pipelines), given...)...); chain.Len() > 0 {
 		prepare = chain.Apply
 	}
+	licence := p.licence()
 	docs := make([]sigma.Document, len(p.rules))
 	for i, f := range p.rules {
-		docs[i] = sigma.Document{Name: f.name, Data: f.data, Prepare: prepare}
+		docs[i] = sigma.Document{Name: f.name, Data: f.data, License: licence, Prepare: prepare}
 	}
 	return docs
+}
+
+// licence names what the pack's own licence file says of all its rules, so that it goes with every match: DRL-1.1 asks
+// for that. Other licences are named by their file.
+func (p *rulePack) licence() string {
+	for _, f := range p.others {
+		if kindOf(f.rel) != "licence" {
+			continue
+		}
+		if bytes.Contains(f.data, []byte("Detection Rule License")) {
+			return "DRL-1.1"
+		}
+		return "see " + f.rel + " of the pack"
+	}
+	return ""
 }
 
 // The folders of a pack whose files are no rules, wherever they lie in it, and the file that gives placeholders

@@ -60,6 +60,9 @@ func (r *Rule) reason(e *ocsf.Event) string {
 	if r.Author != "" {
 		fmt.Fprintf(&b, " by %s", r.Author)
 	}
+	if r.License != "" {
+		fmt.Fprintf(&b, " (licence %s)", r.License)
+	}
 	fmt.Fprintf(&b, " matches a %s event", r.LogSource)
 	if dev := device(e); dev != "" {
 		fmt.Fprintf(&b, " on %s", dev)

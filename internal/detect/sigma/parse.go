@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func parseDocument(d Document, values placeholders) (rules []*Rule, errs []LoadE
 		}
 		r, err := parseRule(n.Content[0], d.Prepare, values)
 		if err == nil {
-			r.File = d.Name
+			r.File, r.License = d.Name, cmp.Or(r.License, d.License)
 			rules = append(rules, r)
 			continue
 		}

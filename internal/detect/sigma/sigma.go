@@ -39,6 +39,8 @@ const (
 type Document struct {
 	Name string // path as it was given, slash-separated
 	Data []byte
+	// License is that of the pack; it stands for rules that name none themselves.
+	License string
 	// Prepare, where set, may change each rule's tree before it is read, e.g. by a processing pipeline. It sees
 	// trees without aliases within the limits, and keeps the lines of what it changes. Its error refuses the rule,
 	// at the line that a method Line() int of it tells.
