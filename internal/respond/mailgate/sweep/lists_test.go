@@ -11,6 +11,8 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
 
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
 func ledger(t *testing.T, dir string) *Ledger {
 	t.Helper()
 	l, err := OpenLedger(dir, "acme")

@@ -13,8 +13,6 @@ import (
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 )
 
-var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-
 func letterText(id, from, subject, body string) string {
 	return "Message-ID: <" + id + ">\r\nFrom: " + from + "\r\nTo: ana@acme.example\r\nSubject: " + subject + "\r\nDate: Mon, 01 Jun 2026 12:00:00 +0000\r\n\r\n" + body + "\r\n"
 }
