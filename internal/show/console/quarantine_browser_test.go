@@ -199,6 +199,28 @@ func (b *browser) want(expr, want string) {
 	}
 }
 
+// until waits for an expression to hold on a page that has loaded.
+func (b *browser) until(expr string) {
+	b.t.Helper()
+	clock := time.NewTicker(20 * time.Millisecond)
+	defer clock.Stop()
+	for end := time.Now().Add(30 * time.Second); ; <-clock.C {
+		v, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("String(document.readyState === 'complete' && ("+expr+"))"))
+		if err == nil && v == "true" {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("%s never holds: %q, %v", expr, v, err)
+		}
+	}
+}
+
+// told waits for the page to say what was done.
+func (b *browser) told(what string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("document.querySelector('.note') && document.querySelector('.note').textContent.includes(%q)", what))
+}
+
 // shot keeps the whole page under REPORT_OUT, for eyes.
 func (b *browser) shot(name string) {
 	b.t.Helper()
@@ -250,11 +272,11 @@ func TestQuarantineInTheBrowser(t *testing.T) {
 
 	// A filter stands in the address, so that a link restores it.
 	b.do(chromedp.SetValue(chromedp.CSS("input[name=text]"), "bank details"), chromedp.SetValue(chromedp.CSS("select[name=tenant]"), "acme"))
-	b.do(chromedp.Click(chromedp.CSS(".filter button")), chromedp.WaitVisible(chromedp.CSS(".filter a")))
-	b.want("location.search", "?from=&text=bank+details&since=&tenant=acme")
+	b.do(chromedp.Click(chromedp.CSS(".filter button")))
+	b.until("location.search == '?from=&text=bank+details&since=&tenant=acme'")
 	b.want("document.querySelectorAll('tbody tr').length", "1")
-	b.do(chromedp.Click(chromedp.CSS("td.subject a")), chromedp.WaitVisible(chromedp.CSS(".text")))
-	b.want("location.pathname", "/quarantine/"+s.names[statement])
+	b.do(chromedp.Click(chromedp.CSS("td.subject a")))
+	b.until("location.pathname == '/quarantine/" + s.names[statement] + "'")
 	b.want("document.querySelector('.text').textContent.includes('IBAN DE02')", "true")
 	b.want("document.querySelectorAll('main a[href^=http]').length + document.querySelectorAll('img, iframe, script, object, embed').length", "0")
 	b.shot("quarantine-held")
@@ -262,24 +284,24 @@ func TestQuarantineInTheBrowser(t *testing.T) {
 	// Deleting takes two steps, of which the keyboard can do both; releasing one.
 	b.do(chromedp.Focus(chromedp.CSS(".acts summary")), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("button.bad")))
 	b.shot("quarantine-delete")
-	b.do(chromedp.Focus(chromedp.CSS("button.main")), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(".note")))
-	b.want("document.querySelector('.note').textContent", "It goes on to its recipients.")
+	b.do(chromedp.Focus(chromedp.CSS("button.main")), chromedp.KeyEvent(kb.Enter))
+	b.told("It goes on to its recipients.")
 	b.want("document.querySelector('.tag.released') !== null", "true")
-	b.do(chromedp.Click(chromedp.CSS("form[action*=false-alarm] button")), chromedp.WaitVisible(chromedp.CSS(".note")))
-	b.want("document.querySelector('.note').textContent", "Noted as a false alarm; scoring learns from it.")
+	b.do(chromedp.Click(chromedp.CSS("form[action*=false-alarm] button")))
+	b.told("Noted as a false alarm; scoring learns from it.")
 	b.shot("quarantine-released")
 
 	// What the mail server refuses is told, and stays held.
-	b.do(chromedp.Navigate(s.url+"/quarantine/"+s.names["acmestuck "+hostile]), chromedp.Click(chromedp.CSS("button.main")), chromedp.WaitVisible(chromedp.CSS(".note.problem")))
-	b.want("document.querySelector('.note.problem').textContent.includes('reserved for the superuser')", "true")
+	b.do(chromedp.Navigate(s.url+"/quarantine/"+s.names["acmestuck "+hostile]), chromedp.Click(chromedp.CSS("button.main")))
+	b.told("reserved for the superuser")
 	b.want("document.querySelector('h1').textContent", "stuck "+hostile)
 	b.shot("quarantine-hostile")
 
 	// Several at once.
 	b.do(chromedp.Navigate(s.url + "/quarantine"))
 	b.want("[...document.querySelectorAll('input[name=name]')].filter((x, i) => i != 1 && (x.checked = true)).length", "3")
-	b.do(chromedp.Click(chromedp.CSS(".list .acts summary")), chromedp.WaitVisible(chromedp.CSS("button.bad")), chromedp.Click(chromedp.CSS("button.bad")), chromedp.WaitVisible(chromedp.CSS(".note")))
-	b.want("document.querySelector('.note').textContent", "3 messages deleted.")
+	b.do(chromedp.Click(chromedp.CSS(".list .acts summary")), chromedp.WaitVisible(chromedp.CSS("button.bad")), chromedp.Click(chromedp.CSS("button.bad")))
+	b.told("3 messages deleted.")
 	b.want("document.querySelectorAll('tbody tr').length", "1")
 
 	b.do(chromedp.Navigate(s.url + "/quarantine?state=all"))
