@@ -254,4 +254,3 @@ type saver struct{ scorer *mailgate.Scorer }
 
 // Close saves.
 func (s saver) Close() error { return s.scorer.Save(time.Now()) }
-
