@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -56,6 +57,7 @@ func (w *world) control(s *scribe, o *org, file string, at time.Time, k int) {
 	case file == activityFile && k < 4:
 		s.activity(o, at, "MICROSOFT.COMPUTE/VIRTUALMACHINES/RUNCOMMAND/ACTION", pick(s.r, o.servers), "pipeline@"+o.domain, o.entra, o.egress)
 	case source == "mail":
+		s := w.planner("control mail " + strconv.Itoa(o.idx) + " " + at.Sub(w.start).String())
 		lang := w.language(o)
 		tk := pick(s.r, talks[lang])
 		s.mail(o, s.chat(&tk, lang, w.mailer(o, o.people[(k+9)%len(o.people)]), w.mailer(o, p), k, at, "colleague"))

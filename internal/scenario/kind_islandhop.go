@@ -335,6 +335,8 @@ func (h *hop) throughTool(c *org, t time.Time) {
 // lateral writes to people of a client from the real mailbox, through the provider's real server.
 func (h *hop) lateral(c *org, t time.Time) {
 	w, p := h.w, h.w.provider
+	h.r.IntN(3) // the words are drawn elsewhere; the story of a seed goes on as it did when they were drawn here
+	h.r.IntN(4)
 	to := some(h.r, c.people, h.r.between(2, 5))
 	h.as("T1534", func(s *scribe) {
 		s.lateralMail(c, h.zero, to, t, func() string { return "https://" + w.victim(c) + "/s/" + s.n.token(8) })
