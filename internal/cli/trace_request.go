@@ -136,7 +136,7 @@ to a file now, and show does so later.`
 		Use:     verb + " ID",
 		Short:   short,
 		Long:    long,
-		Example: "  breakwater trace request " + verb + " 3f2a91bc5d0e47a8b1c6d2e4f5a60718 --reason 'incident 17'",
+		Example: "  breakwater trace request " + verb + " 3f2a91bc5d0e47a8b1c6d2e4f5a60718 --reason INC-17",
 		Args:    oneRequest,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
