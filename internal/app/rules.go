@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (src RuleSource) documents(ctx context.Context) (docs []sigma.Document, bad
 			return nil, nil, fmt.Errorf("reading our own rules: %w", err)
 		}
 	}
-	given, err := readPipelines(src.Pipelines, src.Placeholders)
+	extra, err := readPipelines(src.Pipelines, src.Placeholders)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,7 +64,7 @@ func (src RuleSource) documents(ctx context.Context) (docs []sigma.Document, bad
 			return nil, nil, err
 		}
 		bad = append(bad, p.problems...)
-		docs = append(docs, p.documents(given)...)
+		docs = append(docs, p.documents(extra)...)
 	}
 	return docs, bad, nil
 }
@@ -116,10 +117,10 @@ type packFile struct {
 	data []byte
 }
 
-// documents returns the pack's rules; its own pipelines and those given prepare them.
-func (p *rulePack) documents(given []*processing.Pipeline) []sigma.Document {
+// documents returns the pack's rules; its own pipelines and then the extra ones prepare them.
+func (p *rulePack) documents(extra []*processing.Pipeline) []sigma.Document {
 	var prepare func(*yaml.Node) error
-	if chain := processing.NewChain(append(slices.Clone(p.pipelines), given...)...); chain.Len() > 0 {
+	if chain := processing.NewChain(append(slices.Clone(p.pipelines), extra...)...); chain.Len() > 0 {
 		prepare = chain.Apply
 	}
 	licence := p.licence()
@@ -153,6 +154,7 @@ const (
 	regressionFolder = "regression_data" // likewise
 	pipelinesFolder  = "pipelines"
 	placeholdersFile = "placeholders"
+	givenFolder      = "given" // what `rule update` was given to take along
 )
 
 // kindOf says what a file of a pack is: rule, pipeline, placeholders, example, licence, or "" for anything else.
@@ -261,9 +263,20 @@ func (p *rulePack) take(f bounded.File, rel string) error {
 	return nil
 }
 
+func given(rel string) int {
+	if strings.HasPrefix(rel, givenFolder+"/") {
+		return 1
+	}
+	return 0
+}
+
 // readOwnPipelines reads the pipelines and placeholders that the pack brings.
 func (p *rulePack) readOwnPipelines() error {
 	var errs []error
+	// What an update was given for this site comes last, and wins.
+	slices.SortStableFunc(p.others, func(a, b packFile) int {
+		return cmp.Compare(given(a.rel), given(b.rel))
+	})
 	for _, f := range p.others {
 		var one *processing.Pipeline
 		var err error

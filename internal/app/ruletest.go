@@ -53,7 +53,7 @@ type RuleTests struct {
 // data as the public corpus lays it out (regression_data/…/info.yml with recorded events), the latter in folders only.
 // The source's own pack is not tested.
 func TestRules(ctx context.Context, src RuleSource) (*RuleTests, error) {
-	given, err := readPipelines(src.Pipelines, src.Placeholders)
+	extra, err := readPipelines(src.Pipelines, src.Placeholders)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func TestRules(ctx context.Context, src RuleSource) (*RuleTests, error) {
 		if packs[i], err = readRulePack(ctx, name); err != nil {
 			return nil, err
 		}
-		docs = append(docs, packs[i].documents(given)...)
+		docs = append(docs, packs[i].documents(extra)...)
 		t.Errors = append(t.Errors, packs[i].problems...)
 	}
 	set, bad := sigma.Compile(docs)

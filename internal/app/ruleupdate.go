@@ -216,24 +216,24 @@ func (u *RuleUpdate) client() *http.Client {
 
 // takeAlong adds the pipelines and placeholders that the pack is to keep.
 func (u *RuleUpdate) takeAlong(p *rulePack) error {
-	given, err := readPipelines(u.Pipelines, u.Placeholders)
+	extra, err := readPipelines(u.Pipelines, u.Placeholders)
 	if err != nil {
 		return err
 	}
-	p.pipelines = append(p.pipelines, given...)
+	p.pipelines = append(p.pipelines, extra...)
 	for i, name := range u.Pipelines {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("reading a pipeline: %w", err)
 		}
-		p.others = append(p.others, packFile{rel: fmt.Sprintf("given/%d/%s/pipeline.yml", i+1, pipelinesFolder), name: name, data: data})
+		p.others = append(p.others, packFile{rel: fmt.Sprintf("%s/%d/%s/pipeline.yml", givenFolder, i+1, pipelinesFolder), name: name, data: data})
 	}
 	for i, name := range u.Placeholders {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("reading placeholders: %w", err)
 		}
-		p.others = append(p.others, packFile{rel: fmt.Sprintf("given/%d/%s.yml", i+1, placeholdersFile), name: name, data: data})
+		p.others = append(p.others, packFile{rel: fmt.Sprintf("%s/%d/%s.yml", givenFolder, i+1, placeholdersFile), name: name, data: data})
 	}
 	return nil
 }

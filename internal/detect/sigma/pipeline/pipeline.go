@@ -89,23 +89,22 @@ type transformation interface {
 type Chain struct {
 	pipelines []*Pipeline
 	vars      map[string][]string
+	fill      map[string][]string // of files of placeholders alone
 }
 
 // NewChain puts pipelines into the order of their priority; those of one priority stay in the order given. Of
 // variables with one name, the last counts.
 func NewChain(list ...*Pipeline) *Chain {
-	c := &Chain{pipelines: slices.Clone(list), vars: map[string][]string{}}
+	c := &Chain{pipelines: slices.Clone(list), vars: map[string][]string{}, fill: map[string][]string{}}
 	slices.SortStableFunc(c.pipelines, func(a, b *Pipeline) int { return cmp.Compare(a.Priority, b.Priority) })
 	for _, p := range c.pipelines {
-		if !p.fill {
-			maps.Copy(c.vars, p.vars)
-		}
-	}
-	for _, p := range c.pipelines { // what was given by hand for this site wins
 		if p.fill {
+			maps.Copy(c.fill, p.vars)
+		} else {
 			maps.Copy(c.vars, p.vars)
 		}
 	}
+	maps.Copy(c.vars, c.fill) // what was given by hand for this site wins
 	return c
 }
 
@@ -129,12 +128,8 @@ func (c *Chain) Apply(rule *yaml.Node) error {
 			}
 		}
 	}
-	for _, p := range c.pipelines {
-		if p.fill {
-			if err := fillKnown(w, p.vars); err != nil {
-				return err
-			}
-		}
+	if err := fillKnown(w, c.fill); err != nil {
+		return err
 	}
 	return w.close()
 }

@@ -133,6 +133,9 @@ func TestPlaceholders(t *testing.T) {
 		{"every combination of several in one value", admins + "[{type: value_placeholders}]", "{sel: {u|expand|contains: '%admins%@%dc%'}, condition: sel}", `{sel: {u|contains: ['bob@dc1', 'al*@dc1']}, condition: 'sel'}`},
 		{"include leaves the others", admins + "[{type: value_placeholders, include: [dc]}]", "{sel: {u|expand: ['%admins%', '%dc%']}, condition: sel}", `{sel: {u|expand: ['%admins%', 'dc1']}, condition: 'sel'}`},
 		{"exclude, then wildcards", admins + "[{type: value_placeholders, exclude: [admins]}, {type: wildcard_placeholders}]", "{sel: {u|expand: ['%admins%', '%dc%']}, condition: sel}", `{sel: {u: ['*', 'dc1']}, condition: 'sel'}`},
+		{"a value with percent signs is no placeholder", "vars: {a: '%SystemRoot%'}\ntransformations: [{type: value_placeholders}, {type: value_placeholders}]", "{sel: {u|expand: '%a%\\x'}, condition: sel}", `{sel: {u: '%SystemRoot%\x'}, condition: 'sel'}`},
+		{"an escaped percent sign is text", admins + "[{type: value_placeholders}]", "{sel: {u|expand: '5\\%dc%dc%'}, condition: sel}", `{sel: {u: '5%dcdc1'}, condition: 'sel'}`},
+		{"in a regular expression a value means itself", "vars: {a: 'x.y*'}\ntransformations: [{type: value_placeholders}]", "{sel: {u|re|expand: '^%a%$'}, condition: sel}", `{sel: {u|re: '^x\.y.*$'}, condition: 'sel'}`},
 		{"without expand a percent sign is one", admins + "[{type: value_placeholders}]", "{sel: {u: '%dc%'}, condition: sel}", `{sel: {u: '%dc%'}, condition: 'sel'}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

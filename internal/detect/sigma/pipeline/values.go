@@ -289,8 +289,6 @@ func (t placeholders) apply(w *work, s *step) error {
 		switch {
 		case !t.handles(name):
 			return nil, false, nil
-		case t.wildcard && it.has("re"):
-			return []string{".*"}, true, nil
 		case t.wildcard:
 			return []string{"*"}, true, nil
 		}
@@ -328,7 +326,10 @@ func (w *work) expand(s *step, valuesOf func(*item, string) ([]string, bool, err
 				}
 				options = []string{"%" + p + "%"}
 				if ok {
-					options, changed = list, true
+					options, changed = make([]string, len(list)), true
+					for j, x := range list {
+						options[j] = it.inserted(x)
+					}
 				}
 			}
 			if len(out)*len(options) > MaxItemValues {
@@ -359,6 +360,11 @@ func (w *work) expand(s *step, valuesOf func(*item, string) ([]string, bool, err
 			open := slices.ContainsFunc(it.values, func(v *yaml.Node) bool { return len(placeholderPieces(v.Value)) > 1 })
 			if it.has("expand") && !open {
 				it.drop("expand")
+				for i, v := range it.values {
+					if strings.Contains(v.Value, `\%`) {
+						it.values[i] = text(strings.ReplaceAll(v.Value, `\%`, "%"), v.Line)
+					}
+				}
 			}
 			return true
 		})
@@ -366,18 +372,45 @@ func (w *work) expand(s *step, valuesOf func(*item, string) ([]string, bool, err
 	return nil
 }
 
-var placeholder = regexp.MustCompile(`%([^%\s]+)%`)
-
-// placeholderPieces splits a value: text, name, text, name, …, text.
+// placeholderPieces splits a value: text, name, text, name, …, text. A percent sign behind a backslash is text.
 func placeholderPieces(s string) []string {
 	var out []string
-	at := 0
-	for _, m := range placeholder.FindAllStringSubmatchIndex(s, -1) {
-		if m[0] > 0 && s[m[0]-1] == '\\' { // \%name% is text (pySigma)
+	from := 0
+	for at := 0; at < len(s); at++ {
+		if s[at] == '\\' {
+			at++
 			continue
 		}
-		out = append(out, s[at:m[0]], s[m[2]:m[3]])
-		at = m[1]
+		if s[at] != '%' {
+			continue
+		}
+		n := strings.IndexAny(s[at+1:], "% \t\r\n\\")
+		if n <= 0 || s[at+1+n] != '%' {
+			continue
+		}
+		out = append(out, s[from:at], s[at+1:at+1+n])
+		from = at + n + 2
+		at = from - 1
 	}
-	return append(out, s[at:])
+	return append(out, s[from:])
+}
+
+// inserted returns a placeholder's value as it is put into a value of the item. In a regular expression it means
+// itself, and its wildcards what they mean elsewhere.
+func (it *item) inserted(value string) string {
+	if it.has("re") {
+		var b strings.Builder
+		for _, p := range parts(value) {
+			switch p.wild {
+			case '*':
+				b.WriteString(".*")
+			case '?':
+				b.WriteString(".")
+			default:
+				b.WriteString(regexp.QuoteMeta(p.text))
+			}
+		}
+		value = b.String()
+	}
+	return strings.ReplaceAll(value, "%", `\%`)
 }
