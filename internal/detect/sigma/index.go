@@ -1,20 +1,29 @@
 package sigma
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
-// index finds, in one pass over a value in lower case, every literal that the rules of a group look for in one
-// field. Whole values are found by hash, beginnings and ends by a hash of their outer eight bytes, and inner
-// literals by the rarest four bytes in them: a bitmap says where such four bytes stand in the value, and only
+// index finds, in one pass over a value in lower case, every literal that the rules of a plan look for in one field.
+// Whole values are found by a hash, beginnings and ends by their outer eight bytes or by all of a shorter text, and
+// inner literals by the rarest four bytes in them: a bitmap says where such four bytes stand in the value, and only
 // there literals are compared. The tables are small enough to stay in the processor's cache.
 type index struct {
-	equal    map[string][]int32
-	prefixes map[uint64][]literal
-	suffixes map[uint64][]literal
-	outer    []literal // prefixes shorter than eight bytes
-	ends     []literal // suffixes shorter than eight bytes
-	grams    map[uint32][]literal
+	literals []literal // those with one key lie together
+	equal    table
+	longest  int // of the whole values
+	begin    outer
+	end      outer
+	grams    table
 	bitmap   []uint64
 	shift    uint
+}
+
+// outer finds beginnings or ends.
+type outer struct {
+	table
+	lengths []int // of the texts shorter than outerLen that there are, and outerLen for all others
 }
 
 const (
@@ -25,7 +34,7 @@ const (
 // literal is a text that settles, or hints at, some atoms.
 type literal struct {
 	text  string
-	off   int // of its gram
+	off   int32 // of its gram
 	atoms []int32
 }
 
@@ -37,7 +46,7 @@ type wanted struct {
 }
 
 func newIndex(list []wanted) *index {
-	x := &index{equal: map[string][]int32{}, prefixes: map[uint64][]literal{}, suffixes: map[uint64][]literal{}, grams: map[uint32][]literal{}}
+	x := &index{}
 	freq := map[uint32]int{}
 	for _, w := range list {
 		if w.kind == kindContains {
@@ -46,37 +55,44 @@ func newIndex(list []wanted) *index {
 			}
 		}
 	}
+	equal, begin, end, grams := map[uint64][]literal{}, map[uint64][]literal{}, map[uint64][]literal{}, map[uint64][]literal{}
+	put := func(m map[uint64][]literal, key uint64, l literal) { m[key] = append(m[key], l) }
 	for _, w := range list {
 		l := literal{text: w.text, atoms: w.atoms}
-		switch {
-		case w.kind == kindEqual:
-			x.equal[w.text] = append(x.equal[w.text], w.atoms...)
-		case w.kind == kindPrefix && len(w.text) < outerLen:
-			x.outer = append(x.outer, l)
-		case w.kind == kindPrefix:
-			k := outer(w.text[:outerLen])
-			x.prefixes[k] = append(x.prefixes[k], l)
-		case w.kind == kindSuffix && len(w.text) < outerLen:
-			x.ends = append(x.ends, l)
-		case w.kind == kindSuffix:
-			k := outer(w.text[len(w.text)-outerLen:])
-			x.suffixes[k] = append(x.suffixes[k], l)
+		n := min(len(w.text), outerLen)
+		switch w.kind {
+		case kindEqual:
+			x.longest = max(x.longest, len(w.text))
+			put(equal, hashAll([]byte(w.text)), l)
+		case kindPrefix:
+			put(begin, keyOf([]byte(w.text[:n])), l)
+			x.begin.add(n)
+		case kindSuffix:
+			put(end, keyOf([]byte(w.text[len(w.text)-n:])), l)
+			x.end.add(n)
 		default:
-			l.off = rarest(w.text, freq)
-			k := gramAt(w.text, l.off)
-			x.grams[k] = append(x.grams[k], l)
+			at := rarest(w.text, freq)
+			l.off = int32(at)
+			put(grams, uint64(gramAt(w.text, at)), l)
 		}
 	}
+	x.equal, x.begin.table, x.end.table, x.grams = x.table(equal), x.table(begin), x.table(end), x.table(grams)
 	bits := uint(10)
-	for 1<<bits < 16*len(x.grams) && bits < 20 {
+	for 1<<bits < 16*len(grams) && bits < 20 {
 		bits++
 	}
 	x.bitmap, x.shift = make([]uint64, 1<<bits/64), 32-bits
-	for g := range x.grams {
-		h := x.hash(g)
+	for g := range grams {
+		h := x.hash(uint32(g))
 		x.bitmap[h>>6] |= 1 << (h & 63)
 	}
 	return x
+}
+
+func (o *outer) add(n int) {
+	if at, there := slices.BinarySearch(o.lengths, n); !there {
+		o.lengths = slices.Insert(o.lengths, at, n)
+	}
 }
 
 func (x *index) hash(g uint32) uint32 { return g * 0x9E3779B1 >> x.shift }
@@ -85,8 +101,74 @@ func gramAt(s string, i int) uint32 {
 	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
 }
 
-func outer(s string) uint64 {
-	return uint64(gramAt(s, 0)) | uint64(gramAt(s, 4))<<32
+// keyOf packs up to eight bytes, and how many they are where they are fewer: shorter texts end in zeros, and a text
+// of seven bytes and a zero is compared like all.
+func keyOf(b []byte) uint64 {
+	if len(b) >= outerLen {
+		return binary.LittleEndian.Uint64(b)
+	}
+	key := uint64(len(b)) << 56
+	for i, c := range b {
+		key |= uint64(c) << (8 * i)
+	}
+	return key
+}
+
+// hashAll hashes a whole value, eight bytes at a time (multiply and fold).
+func hashAll(b []byte) uint64 {
+	h := uint64(len(b)) * 0x9E3779B97F4A7C15
+	for ; len(b) >= 8; b = b[8:] {
+		h = (h ^ binary.LittleEndian.Uint64(b)) * 0xD6E8FEB86659FD93
+		h ^= h >> 32
+	}
+	return (h^keyOf(b))*0xD6E8FEB86659FD93 + 1
+}
+
+// table gives the literals of a key: open addressing, at most half full.
+type table struct {
+	keys  []uint64
+	spans []span
+	shift uint
+}
+
+// span is where the literals of a key lie.
+type span struct{ from, to int32 }
+
+// table moves literals into the index, in the order of their keys.
+func (x *index) table(m map[uint64][]literal) table {
+	if len(m) == 0 {
+		return table{}
+	}
+	bits := uint(1)
+	for 1<<bits < 2*len(m) {
+		bits++
+	}
+	t := table{make([]uint64, 1<<bits), make([]span, 1<<bits), 64 - bits}
+	keys := make([]uint64, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		from := int32(len(x.literals))
+		x.literals = append(x.literals, m[k]...)
+		i := t.slot(k)
+		for t.spans[i].to != 0 {
+			i = (i + 1) & (len(t.keys) - 1)
+		}
+		t.keys[i], t.spans[i] = k, span{from, int32(len(x.literals))}
+	}
+	return t
+}
+
+func (t *table) slot(key uint64) int { return int(key * 0x9E3779B97F4A7C15 >> t.shift) }
+
+func (t *table) find(key uint64) span {
+	for i := t.slot(key); ; i = (i + 1) & (len(t.keys) - 1) {
+		if s := t.spans[i]; s.to == 0 || t.keys[i] == key {
+			return s
+		}
+	}
 }
 
 // commonGrams stand in nearly every Windows path or command line; they are taken only where nothing else is.
@@ -113,60 +195,61 @@ func rarest(text string, freq map[uint32]int) int {
 	return best
 }
 
-// find calls hit with the atoms of every literal of the index that stands in v where it must.
-func (x *index) find(v []byte, hit func(atoms []int32)) {
-	if a, ok := x.equal[string(v)]; ok {
-		hit(a)
-	}
-	for i := range x.outer {
-		if l := &x.outer[i]; hasAt(v, 0, l.text) {
-			hit(l.atoms)
+// find appends the atoms of every literal of the index that stands in v where it must; some may come twice.
+func (x *index) find(v []byte, out []int32) []int32 {
+	if len(v) <= x.longest && len(x.equal.keys) > 0 {
+		s := x.equal.find(hashAll(v))
+		for i := s.from; i < s.to; i++ {
+			if l := &x.literals[i]; string(v) == l.text {
+				out = append(out, l.atoms...)
+			}
 		}
 	}
-	for i := range x.ends {
-		if l := &x.ends[i]; hasAt(v, len(v)-len(l.text), l.text) {
-			hit(l.atoms)
+	for _, n := range x.begin.lengths {
+		if n > len(v) {
+			break
+		}
+		s := x.begin.find(keyOf(v[:n]))
+		for i := s.from; i < s.to; i++ {
+			if l := &x.literals[i]; hasAt(v, 0, l.text) {
+				out = append(out, l.atoms...)
+			}
 		}
 	}
-	if len(v) >= outerLen {
-		x.findOuter(v, hit)
+	for _, n := range x.end.lengths {
+		if n > len(v) {
+			break
+		}
+		s := x.end.find(keyOf(v[len(v)-n:]))
+		for i := s.from; i < s.to; i++ {
+			if l := &x.literals[i]; hasAt(v, len(v)-len(l.text), l.text) {
+				out = append(out, l.atoms...)
+			}
+		}
 	}
-	if len(x.grams) == 0 {
-		return
+	if len(x.grams.keys) == 0 {
+		return out
 	}
 	bitmap, shift := x.bitmap, x.shift
 	for i := 0; i+gramLen <= len(v); i++ {
 		g := binary.LittleEndian.Uint32(v[i:])
 		h := g * 0x9E3779B1 >> shift
-		if bitmap[h>>6]&(1<<(h&63)) == 0 {
-			continue
-		}
-		list := x.grams[g]
-		for j := range list {
-			if l := &list[j]; hasAt(v, i-l.off, l.text) {
-				hit(l.atoms)
-			}
+		if bitmap[h>>6]&(1<<(h&63)) != 0 {
+			out = x.inner(v, i, g, out)
 		}
 	}
+	return out
 }
 
-func (x *index) findOuter(v []byte, hit func(atoms []int32)) {
-	if len(x.prefixes) > 0 {
-		list := x.prefixes[binary.LittleEndian.Uint64(v)]
-		for i := range list {
-			if l := &list[i]; hasAt(v, 0, l.text) {
-				hit(l.atoms)
-			}
+// inner compares the literals whose rarest four bytes are g, which stand at i.
+func (x *index) inner(v []byte, i int, g uint32, out []int32) []int32 {
+	s := x.grams.find(uint64(g))
+	for j := s.from; j < s.to; j++ {
+		if l := &x.literals[j]; hasAt(v, i-int(l.off), l.text) {
+			out = append(out, l.atoms...)
 		}
 	}
-	if len(x.suffixes) > 0 {
-		list := x.suffixes[binary.LittleEndian.Uint64(v[len(v)-outerLen:])]
-		for i := range list {
-			if l := &list[i]; hasAt(v, len(v)-len(l.text), l.text) {
-				hit(l.atoms)
-			}
-		}
-	}
+	return out
 }
 
 func hasAt(v []byte, i int, text string) bool {

@@ -28,24 +28,19 @@ func (w *scratch) matchGroup(g *group) {
 		*st = state{make([]uint32, len(g.atoms)), make([]uint32, len(g.atoms)), make([]bool, len(g.atoms)), make([]uint32, len(g.rules))}
 	}
 	w.hits = w.hits[:0]
-	hit := func(atoms []int32) {
-		for _, a := range atoms {
-			if st.seen[a] != w.epoch {
-				st.seen[a] = w.epoch
-				w.hits = append(w.hits, a)
-			}
-		}
-	}
 	for i := range g.fields {
 		f := &g.fields[i]
 		for v := w.first[f.slot]; v >= 0; v = w.values[v].next {
-			f.find(w.low(v), hit)
+			w.hits = f.find(w.low(v), w.hits)
 		}
 	}
 	if g.keyword != nil {
 		for i := range w.event.Fields {
-			g.keyword.find(w.low(int32(i)), hit)
+			w.hits = g.keyword.find(w.low(int32(i)), w.hits)
 		}
+	}
+	for _, a := range w.hits {
+		st.seen[a] = w.epoch
 	}
 	x := evaluation{w, g, st}
 	for _, r := range g.always {

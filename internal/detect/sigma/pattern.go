@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -142,15 +143,25 @@ func (p pattern) longest() string {
 
 // appendLower appends s in lower case, character by character; bytes that are no UTF-8 stay as they are.
 func appendLower(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			return appendLowerRunes(dst, s[i:])
+	const high, fromA, pastZ = 0x8080808080808080, 0x3f3f3f3f3f3f3f3f, 0x2525252525252525
+	n := len(dst)
+	dst = append(dst, s...)
+	b := dst[n:]
+	i := 0
+	for ; i+8 <= len(b); i += 8 { // eight letters at once: those from A to Z have the high bit in the first sum alone
+		x := binary.LittleEndian.Uint64(b[i:])
+		if x&high != 0 {
+			return appendLowerRunes(dst[:n+i], s[i:])
 		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+		binary.LittleEndian.PutUint64(b[i:], x|((x+fromA)&^(x+pastZ)&high)>>2)
+	}
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c >= utf8.RuneSelf:
+			return appendLowerRunes(dst[:n+i], s[i:])
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A'
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

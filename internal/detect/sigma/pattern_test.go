@@ -97,11 +97,10 @@ func FuzzFastEqualsSlow(f *testing.F) {
 		if len(list) == 0 {
 			return
 		}
-		found := false
 		for i := range list {
 			list[i].atoms = []int32{0}
 		}
-		newIndex(list).find(low, func([]int32) { found = true })
+		found := len(newIndex(list).find(low, nil)) > 0
 		if want && !found {
 			t.Fatalf("the index misses %q in %q", list[0].text, low)
 		}
