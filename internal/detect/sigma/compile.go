@@ -12,10 +12,17 @@ import (
 
 // RuleSet is a set of compiled rules. It is immutable and safe for use by several goroutines.
 type RuleSet struct {
-	rules  []*Rule
-	groups []*group
-	slots  *slots
-	work   sync.Pool // *scratch
+	rules []*Rule
+	parts []part
+	slots *slots
+	plans plans
+	work  sync.Pool // *scratch
+}
+
+// part holds the rules of one log source.
+type part struct {
+	source LogSource
+	rules  []int32 // positions in the rule set
 }
 
 // Options are what the rules of a set are compiled with.
@@ -54,30 +61,25 @@ func (o Options) Compile(docs []Document) (*RuleSet, []LoadError) {
 	return s, errs
 }
 
-// build sorts the rules by id, so that the order of files never matters, and compiles them by log source.
+// build sorts the rules by id, so that the order of files never matters, and parts them by log source. What is
+// matched together is compiled when the first such event comes.
 func (s *RuleSet) build() {
 	slices.SortFunc(s.rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
-	type part struct {
-		rules []*Rule
-		pos   []int32
-	}
-	parts := map[LogSource]*part{}
-	var order []LogSource
+	at := map[LogSource]int{}
 	for i, r := range s.rules {
-		p := parts[r.LogSource]
-		if p == nil {
-			p = &part{}
-			parts[r.LogSource] = p
-			order = append(order, r.LogSource)
+		n, ok := at[r.LogSource]
+		if !ok {
+			n = len(s.parts)
+			at[r.LogSource], s.parts = n, append(s.parts, part{source: r.LogSource})
 		}
-		p.rules, p.pos = append(p.rules, r), append(p.pos, int32(i))
+		s.parts[n].rules = append(s.parts[n].rules, int32(i))
+		for _, sel := range r.selections { // a condition need not name it, but explanations do
+			s.slots.addAll(sel.expr)
+		}
 	}
-	slices.SortFunc(order, func(a, b LogSource) int {
-		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Category, b.Category))
+	slices.SortFunc(s.parts, func(a, b part) int {
+		return cmp.Or(cmp.Compare(a.source.Product, b.source.Product), cmp.Compare(a.source.Service, b.source.Service), cmp.Compare(a.source.Category, b.source.Category))
 	})
-	for i, src := range order {
-		s.groups = append(s.groups, newGroup(src, i, parts[src].rules, parts[src].pos, s.slots))
-	}
 	s.work.New = func() any { return newScratch(s) }
 }
 

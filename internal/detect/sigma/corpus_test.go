@@ -190,7 +190,7 @@ func jsonEvent(t testing.TB, raw []byte) *ocsf.Event {
 func TestCorpusLoads(t *testing.T) {
 	set := corpusSet(t)
 	errs, docs := corpus.errs, corpus.docs
-	t.Logf("%d of %d rules load, %d log sources, %d fields", set.Len(), docs, len(set.groups), len(set.slots.byName))
+	t.Logf("%d of %d rules load, %d log sources, %d fields", set.Len(), docs, len(set.parts), len(set.slots.byName))
 	for _, e := range errs {
 		t.Log(e)
 	}

@@ -21,20 +21,20 @@ func (d *detector) Explain(e *ocsf.Event) []string {
 	w.load(e)
 	sig := signature{e.Source, w.text(slotChannel), w.text(slotEventID), w.text(slotEventType)}
 	var lines []string
-	groups := w.route()
-	if len(groups) == 0 {
+	parts := w.fitting(sig)
+	if len(parts) == 0 {
 		return []string{fmt.Sprintf("no Sigma rule is for events of %s: none of %d rules was tried", sig, d.set.Len())}
 	}
 	rules := 0
-	for _, g := range groups {
-		rules += len(g.rules)
-		lines = append(lines, fmt.Sprintf("log source %s: %d rules", g.source, len(g.rules)))
+	for _, p := range parts {
+		rules += len(p.rules)
+		lines = append(lines, fmt.Sprintf("log source %s: %d rules", p.source, len(p.rules)))
 	}
 	lines = append([]string{fmt.Sprintf("%s: %d of %d Sigma rules are for such events", sig, rules, d.set.Len())}, lines...)
 	near := 0
-	for _, g := range groups {
-		for _, c := range g.rules {
-			r := c.rule
+	for _, p := range parts {
+		for _, pos := range p.rules {
+			r := d.set.rules[pos]
 			if w.plain(r.cond) {
 				lines = append(lines, fmt.Sprintf("matches: %s (%s, %s)", r.Title, r.ID, r.Level))
 			} else if text := w.partly(r); text != "" {
@@ -48,6 +48,17 @@ func (d *detector) Explain(e *ocsf.Event) []string {
 		lines = append(lines, fmt.Sprintf("and %d more rules of which a part holds", near-maxNear))
 	}
 	return lines
+}
+
+// fitting returns the parts of the rule set that are for the loaded event.
+func (w *scratch) fitting(sig signature) (out []part) {
+	if sig.source == "" && sig.channel == "" {
+		return nil
+	}
+	for _, p := range w.set.partsOf(sig) {
+		out = append(out, w.set.parts[p])
+	}
+	return out
 }
 
 // String names the kind of event for people.

@@ -1,7 +1,9 @@
 package sigma
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -64,16 +66,13 @@ func (s *RuleSet) For(e *ocsf.Event) []*Rule {
 	defer s.work.Put(w)
 	defer w.forget()
 	w.load(e)
-	in := map[LogSource]bool{}
-	for _, g := range w.route() {
-		in[g.source] = true
-	}
 	var out []*Rule
-	for _, r := range s.rules {
-		if in[r.LogSource] {
-			out = append(out, r)
+	for _, p := range w.fitting(signature{e.Source, w.text(slotChannel), w.text(slotEventID), w.text(slotEventType)}) {
+		for _, pos := range p.rules {
+			out = append(out, s.rules[pos])
 		}
 	}
+	slices.SortFunc(out, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 

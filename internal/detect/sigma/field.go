@@ -118,6 +118,21 @@ func (s *slots) add(field string) int32 {
 	return id
 }
 
+// addAll gives every field that an expression asks for its slot.
+func (s *slots) addAll(x *expr) {
+	if x.op == opAtom {
+		if x.pred.field != "" {
+			s.add(x.pred.field)
+		}
+		if x.pred.kind == kindFieldRef {
+			x.pred.otherID = s.add(x.pred.other)
+		}
+	}
+	for _, k := range x.kids {
+		s.addAll(k)
+	}
+}
+
 // meaning is what a field name of an event means to the rule set.
 type meaning struct {
 	slots   []int32     // the field itself, and every object or list it lies in

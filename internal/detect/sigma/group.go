@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// group holds the rules of one log source, compiled together.
+// group holds the rules of the log sources to which an event belongs, compiled together.
 type group struct {
-	source  LogSource
-	number  int // position in the rule set, for the working state
+	number  int // among those of the rule set, for the working state
 	rules   []*compiledRule
 	atoms   []atom
 	fields  []fieldIndex
@@ -47,14 +46,11 @@ type node struct {
 
 const anyField int32 = -1
 
-func newGroup(source LogSource, number int, rules []*Rule, pos []int32, s *slots) *group {
-	g := &group{source: source, number: number}
-	c := &groupCompiler{group: g, slots: s, byKey: map[string]int32{}}
-	for i, r := range rules {
-		for _, sel := range r.selections {
-			c.fields(sel.expr) // a condition need not name it, but explanations do
-		}
-		g.rules = append(g.rules, &compiledRule{rule: r, pos: pos[i], cond: c.node(r.cond)})
+func newGroup(s *RuleSet, number int, pos []int32) *group {
+	g := &group{number: number}
+	c := &groupCompiler{group: g, slots: s.slots, byKey: map[string]int32{}}
+	for _, p := range pos {
+		g.rules = append(g.rules, &compiledRule{rule: s.rules[p], pos: p, cond: c.node(s.rules[p].cond)})
 	}
 	c.index()
 	g.wakes = make([][]int32, len(g.atoms))
@@ -76,21 +72,6 @@ type groupCompiler struct {
 	group *group
 	slots *slots
 	byKey map[string]int32
-}
-
-// fields gives every field of an expression its slot.
-func (c *groupCompiler) fields(x *expr) {
-	if x.op == opAtom {
-		if x.pred.field != "" {
-			c.slots.add(x.pred.field)
-		}
-		if x.pred.kind == kindFieldRef {
-			x.pred.otherID = c.slots.add(x.pred.other)
-		}
-	}
-	for _, k := range x.kids {
-		c.fields(k)
-	}
 }
 
 func (c *groupCompiler) node(x *expr) node {
@@ -128,7 +109,7 @@ func (c *groupCompiler) atom(q *predicate) int32 {
 	}
 	a := atom{pred: q, slot: anyField}
 	if q.field != "" {
-		a.slot = c.slots.add(q.field)
+		a.slot = c.slots.byName[canonical(q.field)]
 	}
 	list := literalsOfPredicate(q)
 	a.exact = len(list) == 1 && !q.cased && list[0].kind == q.kind

@@ -23,6 +23,9 @@ func (w *scratch) match() []int32 {
 }
 
 func (w *scratch) matchGroup(g *group) {
+	for g.number >= len(w.states) {
+		w.states = append(w.states, state{})
+	}
 	st := &w.states[g.number]
 	if st.seen == nil {
 		*st = state{make([]uint32, len(g.atoms)), make([]uint32, len(g.atoms)), make([]bool, len(g.atoms)), make([]uint32, len(g.rules))}

@@ -63,7 +63,6 @@ func newScratch(s *RuleSet) *scratch {
 	for i := range w.first {
 		w.first[i] = -1
 	}
-	w.states = make([]state, len(s.groups))
 	return w
 }
 
@@ -228,13 +227,7 @@ func (w *scratch) route() []*group {
 	if groups, ok := w.routes[sig]; ok {
 		return groups
 	}
-	f := classify(sig)
-	var groups []*group
-	for _, g := range w.set.groups {
-		if f.fits(g.source) {
-			groups = append(groups, g)
-		}
-	}
+	groups := w.set.plan(w.set.partsOf(sig))
 	if len(sig.source)+len(sig.channel)+len(sig.eventID)+len(sig.eventType) <= maxKey {
 		if len(w.routes) >= maxRoutes {
 			clear(w.routes)
@@ -242,4 +235,15 @@ func (w *scratch) route() []*group {
 		w.routes[signature{strings.Clone(sig.source), strings.Clone(sig.channel), strings.Clone(sig.eventID), strings.Clone(sig.eventType)}] = groups
 	}
 	return groups
+}
+
+// partsOf returns the parts of the rule set that are for events of that signature.
+func (s *RuleSet) partsOf(sig signature) (out []int32) {
+	f := classify(sig)
+	for i := range s.parts {
+		if f.fits(s.parts[i].source) {
+			out = append(out, int32(i))
+		}
+	}
+	return out
 }
