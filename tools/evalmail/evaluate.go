@@ -165,7 +165,11 @@ func (s *sets) rspamd(o options) ([]*system, string, error) {
 		}
 	}
 	out[2].left, out[3].left = left, left
-	return out, fmt.Sprintf("rspamd %s (would not learn %d of the messages it was offered)", r.system, r.refused), nil
+	version := "rspamd " + r.system + ", scores kept from an earlier run"
+	if len(r.learned) > 0 {
+		version = fmt.Sprintf("rspamd %s (found nothing to learn in %d messages that it was offered, in all models)", r.system, r.refused)
+	}
+	return out, version, nil
 }
 
 // spamassassin returns SpamAssassin's columns. It scores a fixed sample of the test part, and its threshold is read off
