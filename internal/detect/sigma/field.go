@@ -3,6 +3,7 @@ package sigma
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -135,6 +136,7 @@ func (s *slots) addAll(x *expr) {
 
 // meaning is what a field name of an event means to the rule set.
 type meaning struct {
+	name    string      // of the field, empty where it is too long to keep
 	slots   []int32     // the field itself, and every object or list it lies in
 	aliases []aliasSlot // other names it goes by
 }
@@ -151,8 +153,8 @@ func (m *meaning) routes() bool {
 }
 
 // meaningOf resolves a field name of an event. Results are cached by name, so it may take its time.
-func (s *slots) meaningOf(name string) meaning {
-	var m meaning
+func (s *slots) meaningOf(name string) *meaning {
+	m := &meaning{}
 	c := canonical(name)
 	for part := c; ; {
 		if id, ok := s.byName[part]; ok {
@@ -186,22 +188,43 @@ const (
 	fieldPartner   = "breakwater.partner"   // the partner through whose trust the event came
 	fieldTrust     = "breakwater.trust"     // that trust
 	fieldDirection = "breakwater.direction" // in, out, internal
+	fieldTime      = "breakwater.time"      // of the event, in UTC: 2006-01-02T15:04:05Z
 )
 
-// normalised lists what the event says beside its native fields: how it was attributed, and the process as the
-// decoder filled it in, which stands in where the source has other names.
-func normalised(e *ocsf.Event, put func(name, value string)) {
-	put(fieldPartner, string(e.Partner))
-	put(fieldTrust, string(e.Trust))
-	put(fieldDirection, string(e.Attribution.Direction))
-	p := e.Process
-	if p == nil || e.Class != ocsf.ClassProcessActivity {
-		return
+// derivedField is what the event says beside its native fields: how it was attributed, when it was, and the process
+// as the decoder filled it in, which stands in where the source has other names.
+type derivedField struct {
+	name    string // canonical
+	process bool   // of events of processes only
+	text    func(*ocsf.Event) string
+	slot    int32
+}
+
+// derivedFields returns those that the rules ask for.
+func derivedFields(s *slots) (out []derivedField) {
+	for _, d := range [...]derivedField{
+		{fieldPartner, false, func(e *ocsf.Event) string { return string(e.Partner) }, 0},
+		{fieldTrust, false, func(e *ocsf.Event) string { return string(e.Trust) }, 0},
+		{fieldDirection, false, func(e *ocsf.Event) string { return string(e.Attribution.Direction) }, 0},
+		{fieldTime, false, eventTime, 0},
+		{"image", true, func(e *ocsf.Event) string { return e.Process.Image }, 0},
+		{"commandline", true, func(e *ocsf.Event) string { return e.Process.CommandLine }, 0},
+		{"originalfilename", true, func(e *ocsf.Event) string { return e.Process.OriginalName }, 0},
+		{"parentimage", true, func(e *ocsf.Event) string { return e.Process.ParentImage }, 0},
+		{"parentcommandline", true, func(e *ocsf.Event) string { return e.Process.ParentLine }, 0},
+		{"user", true, func(e *ocsf.Event) string { return e.User.String() }, 0},
+	} {
+		if slot, ok := s.byName[d.name]; ok {
+			d.slot = slot
+			out = append(out, d)
+		}
 	}
-	put("image", p.Image)
-	put("commandline", p.CommandLine)
-	put("originalfilename", p.OriginalName)
-	put("parentimage", p.ParentImage)
-	put("parentcommandline", p.ParentLine)
-	put("user", e.User.String())
+	return out
+}
+
+func eventTime(e *ocsf.Event) string {
+	if e.Time.IsZero() {
+		return ""
+	}
+	return e.Time.UTC().Format(time.RFC3339)
 }

@@ -29,6 +29,7 @@ type outer struct {
 const (
 	gramLen  = 4
 	outerLen = 8
+	gramHash = 0x9E3779B1 // 2^32 by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)
 )
 
 // literal is a text that settles, or hints at, some atoms.
@@ -95,7 +96,7 @@ func (o *outer) add(n int) {
 	}
 }
 
-func (x *index) hash(g uint32) uint32 { return g * 0x9E3779B1 >> x.shift }
+func (x *index) hash(g uint32) uint32 { return g * gramHash >> x.shift }
 
 func gramAt(s string, i int) uint32 {
 	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
@@ -230,11 +231,31 @@ func (x *index) find(v []byte, out []int32) []int32 {
 	if len(x.grams.keys) == 0 {
 		return out
 	}
-	bitmap, shift := x.bitmap, x.shift
-	for i := 0; i+gramLen <= len(v); i++ {
+	bitmap, shift := x.bitmap, x.shift&31
+	i := 0
+	for ; i+8 <= len(v); i += 4 { // four places at a time: most have nothing
+		w := binary.LittleEndian.Uint64(v[i:])
+		h0, h1, h2, h3 := uint32(w)*gramHash>>shift, uint32(w>>8)*gramHash>>shift, uint32(w>>16)*gramHash>>shift, uint32(w>>24)*gramHash>>shift
+		b0, b1, b2, b3 := bitmap[h0>>6]>>(h0&63)&1, bitmap[h1>>6]>>(h1&63)&1, bitmap[h2>>6]>>(h2&63)&1, bitmap[h3>>6]>>(h3&63)&1
+		if b0|b1|b2|b3 == 0 {
+			continue
+		}
+		if b0 != 0 {
+			out = x.inner(v, i, uint32(w), out)
+		}
+		if b1 != 0 {
+			out = x.inner(v, i+1, uint32(w>>8), out)
+		}
+		if b2 != 0 {
+			out = x.inner(v, i+2, uint32(w>>16), out)
+		}
+		if b3 != 0 {
+			out = x.inner(v, i+3, uint32(w>>24), out)
+		}
+	}
+	for ; i+gramLen <= len(v); i++ {
 		g := binary.LittleEndian.Uint32(v[i:])
-		h := g * 0x9E3779B1 >> shift
-		if bitmap[h>>6]&(1<<(h&63)) != 0 {
+		if h := g * gramHash >> shift; bitmap[h>>6]>>(h&63)&1 != 0 {
 			out = x.inner(v, i, g, out)
 		}
 	}

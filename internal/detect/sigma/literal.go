@@ -25,6 +25,40 @@ func requiredLiterals(tree *syntax.Regexp) []string {
 	return best
 }
 
+// maxMusts bounds the texts that are looked for before an expression runs.
+const maxMusts = 8
+
+// requiredAll returns texts in lower case that every match holds, each of them: too short for the index, but quicker
+// to look for than the expression.
+func requiredAll(re *syntax.Regexp, depth int, out []string) []string {
+	if depth > MaxDepth || len(out) >= maxMusts {
+		return out
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		s := literalText(re)
+		if s.exact != nil {
+			s.need = s.exact
+		}
+		for _, text := range s.need {
+			if len(text) > 1 {
+				out = union(out, []string{text})
+			}
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return requiredAll(re.Sub[0], depth+1, out)
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return requiredAll(re.Sub[0], depth+1, out)
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			out = requiredAll(sub, depth+1, out)
+		}
+	}
+	return out
+}
+
 // literalSets are what is known of the matches of an expression, in lower case.
 type literalSets struct {
 	exact []string // every match is one of these; nil: not known

@@ -34,6 +34,7 @@ type predicate struct {
 	inner   []byte  // the same of contains
 	re      *regexp.Regexp
 	needs   []string // lower case literals, one of which a match of glob or regex must hold
+	musts   [][]byte // lower case literals, each of which a match of regex must hold
 	net     netip.Prefix
 	op      string // eq, lt, lte, gt, gte of compare; "", startswith, endswith, contains of fieldref
 	part    string // of a time that compare looks at; "": the value is a number itself
@@ -100,6 +101,11 @@ func (q *predicate) key() string {
 func (q *predicate) holds(raw string, low []byte) bool {
 	switch q.kind {
 	case kindRegex:
+		for _, must := range q.musts {
+			if !bytes.Contains(low, must) {
+				return false
+			}
+		}
 		return q.re.MatchString(raw)
 	case kindCIDR:
 		a, err := netip.ParseAddr(raw)

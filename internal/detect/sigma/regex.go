@@ -40,6 +40,9 @@ func regexPredicate(field, text, flags, place string) (*predicate, error) {
 	}
 	q := &predicate{field: field, kind: kindRegex, re: re, cased: true}
 	q.needs = requiredLiterals(tree)
+	for _, text := range requiredAll(tree, 0, nil) {
+		q.musts = append(q.musts, []byte(text))
+	}
 	return q, nil
 }
 

@@ -3,6 +3,7 @@ package sigma
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -71,7 +72,10 @@ func TestLanguage(t *testing.T) {
 		{"all keywords", "detection:\n  keywords:\n    '|all': [foo, bar]\n  condition: keywords\n", []*ocsf.Event{ev("Z", "foo", "Y", "bar")}, []*ocsf.Event{ev("Z", "foo")}},
 		{"list indices are left out", sel(`a.b: x`), []*ocsf.Event{ev("a.0.b", "y", "a.1.b", "x")}, []*ocsf.Event{ev("a.0.c", "x")}},
 		{"an object is searched as a whole", sel(`a|contains: needle`), []*ocsf.Event{ev("a.0.b.c", "a needle")}, []*ocsf.Event{ev("ab", "needle")}},
+		{"keywords look into every field behind nested ones", "detection:\n  k: [needle]\n  s: {a.b.c: x}\n  t: {a.b: x}\n  u: {a: x}\n  condition: k or s and t and u\n", []*ocsf.Event{ev("a.b.c", "q", "b", "q", "z", "a needle"), ev("a.b.c", "x")}, []*ocsf.Event{ev("a.b.c", "q", "z", "x")}},
+		{"a name beside nested ones keeps its value", "detection:\n  s: {EventCode: '7'}\n  t: {EventID: '7', a.b: x, a: x}\n  condition: s and t\n", []*ocsf.Event{ev("a.b", "x", "eventcode", "7")}, []*ocsf.Event{ev("a.b", "x", "eventcode", "8")}},
 		{"shippers' containers", sel(`Image: x`), []*ocsf.Event{ev("winlog.event_data.Image", "x"), ev("Event.EventData.Image", "x")}, nil},
+		{"the event's time", sel(`breakwater.time|hour: 10`), []*ocsf.Event{{Source: "windows/security", Time: day}}, []*ocsf.Event{{Source: "windows/security", Time: day.Add(time.Hour)}, ev("A", "x")}},
 		{"4688 under Sysmon's names", sel(`Image: x`), []*ocsf.Event{ev("EventID", "4688", "NewProcessName", "x")}, []*ocsf.Event{ev("EventID", "4689", "NewProcessName", "x")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,17 +22,19 @@ const (
 
 // scratch is the working state of one goroutine; matching an event allocates nothing once it has grown.
 type scratch struct {
-	set    *RuleSet
-	names  map[string]meaning
-	routes map[signature][]*group
-	idle   map[string][]string // by source that no rule is for: names of its fields that don't change that, in order
+	set     *RuleSet
+	names   map[string]*meaning
+	shapes  [maxShapes]shape
+	routes  map[signature][]*group
+	derived []derivedField
+	idle    map[string][]string // by source that no rule is for: names of its fields that don't change that, in order
 
 	// The event at hand.
 	values []value
-	means  []meaning // by field of the event
-	first  []int32   // by slot: its first value, -1 none
-	used   []int32   // slots that have values
-	buf    []byte    // the values in lower case
+	means  []*meaning // by field of the event
+	first  []int32    // by slot: its first value, -1 none
+	used   []int32    // slots that have values
+	buf    []byte     // the values in lower case
 	event  *ocsf.Event
 
 	states []state // by group
@@ -59,30 +61,27 @@ type state struct {
 }
 
 func newScratch(s *RuleSet) *scratch {
-	w := &scratch{set: s, names: map[string]meaning{}, routes: map[signature][]*group{}, idle: map[string][]string{}, first: make([]int32, len(s.slots.byName))}
+	w := &scratch{set: s, derived: derivedFields(s.slots), names: map[string]*meaning{}, routes: map[signature][]*group{}, idle: map[string][]string{}, first: make([]int32, len(s.slots.byName))}
 	for i := range w.first {
 		w.first[i] = -1
 	}
 	return w
 }
 
-// load takes the event's fields in, under every name that a rule may call them.
+// load takes the event's fields in, under every name that a rule may call them. The first values are the fields
+// themselves, in their order.
 func (w *scratch) load(e *ocsf.Event) {
 	w.forget()
 	w.event = e
 	for i := range e.Fields {
-		f := &e.Fields[i]
-		m, ok := w.names[f.Name]
-		if !ok {
-			m = w.learn(f.Name)
-		}
-		w.means = append(w.means, m)
-		root := int32(len(w.values))
-		w.values = append(w.values, value{raw: f.Value, next: -1, root: root})
+		w.values = append(w.values, value{raw: e.Fields[i].Value, next: -1, root: int32(i)})
+	}
+	w.mean(e.Fields)
+	for i, m := range w.means {
 		for j, slot := range m.slots {
-			id := root
+			id := int32(i)
 			if j > 0 {
-				id = w.copyOf(root)
+				id = w.copyOf(id)
 			}
 			w.put(slot, id)
 		}
@@ -114,7 +113,7 @@ func (w *scratch) unasked(e *ocsf.Event) bool {
 // note keeps the field names of the loaded event, which no rule is for, so that the next one alike need not be loaded.
 func (w *scratch) note() {
 	e := w.event
-	if slices.ContainsFunc(w.means, func(m meaning) bool { return m.routes() }) {
+	if slices.ContainsFunc(w.means, (*meaning).routes) {
 		return
 	}
 	names, known := w.idle[e.Source]
@@ -132,13 +131,14 @@ func (w *scratch) note() {
 }
 
 // learn resolves a field name and keeps what it means.
-func (w *scratch) learn(name string) meaning {
+func (w *scratch) learn(name string) *meaning {
 	m := w.set.slots.meaningOf(name)
 	if len(name) <= maxKey {
 		if len(w.names) >= maxNames {
 			clear(w.names)
 		}
-		w.names[strings.Clone(name)] = m
+		m.name = strings.Clone(name)
+		w.names[m.name] = m
 	}
 	return m
 }
@@ -146,11 +146,10 @@ func (w *scratch) learn(name string) meaning {
 // loadAliases adds values under other names, where the event has nothing of that name itself.
 func (w *scratch) loadAliases() {
 	creation := w.text(slotEventID) == "4688"
-	native := len(w.used)
-	isNative := func(slot int32) bool { return slices.Contains(w.used[:native], slot) }
-	for i := range w.means {
-		for _, a := range w.means[i].aliases {
-			if a.when == whenCreation && !creation || isNative(a.slot) {
+	native := int32(len(w.values))
+	for i, m := range w.means {
+		for _, a := range m.aliases {
+			if a.when == whenCreation && !creation || w.first[a.slot] >= 0 && w.first[a.slot] < native {
 				continue
 			}
 			w.put(a.slot, w.copyOf(int32(i)))
@@ -162,14 +161,17 @@ func (w *scratch) loadAliases() {
 			v.raw, v.root = name, w.first[id]
 		}
 	}
-	normalised(w.event, func(name, text string) {
-		id, ok := w.set.slots.byName[name]
-		if !ok || text == "" || w.first[id] >= 0 {
-			return
+	process := w.event.Process != nil && w.event.Class == ocsf.ClassProcessActivity
+	for i := range w.derived {
+		d := &w.derived[i]
+		if w.first[d.slot] >= 0 || d.process && !process {
+			continue
 		}
-		w.values = append(w.values, value{raw: text, next: -1, root: int32(len(w.values))})
-		w.put(id, int32(len(w.values)-1))
-	})
+		if text := d.text(w.event); text != "" {
+			w.values = append(w.values, value{raw: text, next: -1, root: int32(len(w.values))})
+			w.put(d.slot, int32(len(w.values)-1))
+		}
+	}
 }
 
 func (w *scratch) copyOf(root int32) int32 {
