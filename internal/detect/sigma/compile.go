@@ -17,6 +17,13 @@ type RuleSet struct {
 	slots *slots
 	plans plans
 	work  sync.Pool // *scratch
+
+	correlations []*Correlation
+	feeds        map[*Rule][]feed  // the correlations that look at a rule
+	carried      map[*Rule][]int32 // the slots that they, and those that look at them, ask for
+	quiet        map[*Rule]bool    // rules without findings of their own
+	filters      []*Filter
+	filtersOf    map[*Rule][]*Filter
 }
 
 // part holds the rules of one log source.
@@ -44,21 +51,40 @@ func (o Options) Compile(docs []Document) (*RuleSet, []LoadError) {
 		docs = docs[:MaxDocuments]
 	}
 	s := &RuleSet{slots: newSlots()}
-	byID := map[string]*Rule{}
+	byID := map[string]LoadError{} // whose it is
+	taken := func(id, title, file string, line int) bool {
+		first, known := byID[id]
+		if known {
+			errs = append(errs, LoadError{File: file, Line: line, Rule: title, Reason: fmt.Sprintf("id %s is already that of %q in %s", id, first.Rule, first.File)})
+		} else {
+			byID[id] = LoadError{File: file, Rule: title}
+		}
+		return known
+	}
+	var correlations []*Correlation
+	var filters []*Filter
 	for _, d := range docs {
-		rules, bad := parseDocument(d, o.Placeholders)
+		found, bad := parseDocument(d, o.Placeholders)
 		errs = append(errs, bad...)
-		for _, r := range rules {
-			if first := byID[r.ID]; first != nil {
-				errs = append(errs, LoadError{File: r.File, Line: r.Line, Rule: r.Title, Reason: fmt.Sprintf("id %s is already that of %q in %s", r.ID, first.Title, first.File)})
-				continue
+		for _, r := range found.rules {
+			if !taken(r.ID, r.Title, r.File, r.Line) {
+				s.rules = append(s.rules, r)
 			}
-			byID[r.ID] = r
-			s.rules = append(s.rules, r)
+		}
+		for _, c := range found.correlations {
+			if !taken(c.ID, c.Title, c.File, c.Line) {
+				correlations = append(correlations, c)
+			}
+		}
+		for _, f := range found.filters {
+			if !taken(f.ID, f.Title, f.File, f.Line) {
+				filters = append(filters, f)
+			}
 		}
 	}
 	s.build()
-	return s, errs
+	errs = append(errs, s.link(correlations)...)
+	return s, append(errs, s.tie(filters)...)
 }
 
 // build sorts the rules by id, so that the order of files never matters, and parts them by log source. What is

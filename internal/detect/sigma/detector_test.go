@@ -70,7 +70,7 @@ func TestDetectorNamesWhatItFound(t *testing.T) {
 	}
 	f.Evidence, f.Reason, f.ID = nil, "", ""
 	want := &ocsf.Finding{Time: day, End: day, Tenant: "acme", Trust: "t1", Partner: "islander", Layer: tenant.LayerEndpoint, Detector: "sigma",
-		Rule: "22222222-2222-4222-8222-222222222222", Title: "Certutil Renamed", Technique: "T1036.003", Severity: ocsf.SeverityHigh,
+		Rule: "22222222-2222-4222-8222-222222222222", Title: "Certutil Renamed", Technique: "T1036.003", Severity: ocsf.SeverityCritical, // high, and through a partner
 		Confidence: 65, Outcome: ocsf.OutcomeSucceeded, Count: 1, Snapshot: "v7", Entities: []ocsf.Entity{
 			{Type: ocsf.EntityHost, Value: "SRV1", Role: ocsf.RoleTarget}, {Type: ocsf.EntityUser, Value: "isl-adm01", Role: ocsf.RoleActor},
 			{Type: ocsf.EntityIP, Value: "192.0.2.7", Role: ocsf.RoleSource}, {Type: ocsf.EntityProcess, Value: `C:\Windows\cert.exe`}}}

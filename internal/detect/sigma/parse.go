@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,13 +24,13 @@ func at(n *yaml.Node, format string, args ...any) error {
 }
 
 // parseDocument reads every rule of one file.
-func parseDocument(d Document, values placeholders) (rules []*Rule, errs []LoadError) {
+func parseDocument(d Document, values placeholders) (found parsed, errs []LoadError) {
 	fail := func(line int, rule, reason string) {
 		errs = append(errs, LoadError{File: d.Name, Line: line, Rule: rule, Reason: reason})
 	}
 	if len(d.Data) > MaxDocument {
 		fail(0, "", fmt.Sprintf("%d bytes, at most %d are read", len(d.Data), MaxDocument))
-		return nil, errs
+		return found, errs
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(d.Data))
 	for {
@@ -47,14 +46,11 @@ func parseDocument(d Document, values placeholders) (rules []*Rule, errs []LoadE
 		if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
 			continue
 		}
-		if len(rules)+len(errs) >= MaxRules {
+		if found.len()+len(errs) >= MaxRules {
 			fail(n.Content[0].Line, "", fmt.Sprintf("more than %d rules in one file: this and all after it are left out", MaxRules))
 			break
 		}
-		r, err := parseRule(n.Content[0], d.Prepare, values)
-		if err == nil {
-			r.File, r.License = d.Name, cmp.Or(r.License, d.License)
-			rules = append(rules, r)
+		if err = found.add(n.Content[0], &d, values); err == nil {
 			continue
 		}
 		line := n.Content[0].Line
@@ -64,10 +60,10 @@ func parseDocument(d Document, values placeholders) (rules []*Rule, errs []LoadE
 		}
 		fail(line, title(n.Content[0]), err.Error())
 	}
-	if len(rules) == 0 && len(errs) == 0 {
+	if found.len() == 0 && len(errs) == 0 {
 		fail(0, "", "no rule in this file")
 	}
-	return rules, errs
+	return found, errs
 }
 
 // yamlLine reads the line out of a message of the YAML reader, which gives it in no other way.
@@ -99,27 +95,26 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-func parseRule(n *yaml.Node, prepare func(*yaml.Node) error, values placeholders) (*Rule, error) {
+// admitted checks a document before anything is built from it, and lets what stands before the reader change it.
+func admitted(n *yaml.Node, prepare func(*yaml.Node) error) error {
 	if n.Kind != yaml.MappingNode {
-		return nil, at(n, "a rule is a mapping of keys and values")
+		return at(n, "a rule is a mapping of keys and values")
 	}
 	budget := MaxValues * 4
 	if err := checkTree(n, 0, &budget); err != nil {
-		return nil, err
+		return err
 	}
 	if err := prepared(n, prepare); err != nil {
-		return nil, err
+		return err
 	}
-	for _, no := range [...]struct{ key, reason string }{
-		{"correlation", "correlation rules are not supported in this version"},
-		{"filter", "filters are not supported in this version"},
-		{"action", "rule collections (action: global, reset, repeat) are not supported: write each rule out"},
-	} {
-		if v := entry(n, no.key); v != nil {
-			return nil, at(v, "%s", no.reason)
-		}
+	if v := entry(n, "action"); v != nil {
+		return at(v, "rule collections (action: global, reset, repeat) are not supported: write each rule out")
 	}
-	r, err := parseHead(n)
+	return nil
+}
+
+func parseRule(n *yaml.Node, values placeholders) (*Rule, error) {
+	r, err := parseHead(n, true)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +192,8 @@ func checkTree(n *yaml.Node, depth int, budget *int) error {
 	return nil
 }
 
-func parseHead(n *yaml.Node) (*Rule, error) {
+// parseHead reads what a document says of itself; sourced says that it must name a log source.
+func parseHead(n *yaml.Node, sourced bool) (*Rule, error) {
 	text := func(m *yaml.Node, key string) string {
 		if v := entry(m, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != "!!null" {
 			return v.Value
@@ -216,11 +212,11 @@ func parseHead(n *yaml.Node) (*Rule, error) {
 		return nil, at(entry(n, "taxonomy"), "taxonomy %q: its names must be mapped to those of Sigma first, and the key removed", tax)
 	}
 	src := entry(n, "logsource")
-	if src == nil || src.Kind != yaml.MappingNode {
+	if sourced && (src == nil || src.Kind != yaml.MappingNode) {
 		return nil, at(n, "no logsource")
 	}
 	r.LogSource = LogSource{Category: strings.ToLower(text(src, "category")), Product: strings.ToLower(text(src, "product")), Service: strings.ToLower(text(src, "service"))}
-	if r.LogSource == (LogSource{}) {
+	if sourced && r.LogSource == (LogSource{}) {
 		return nil, at(src, "logsource names no category, product or service")
 	}
 	switch r.Level {

@@ -153,8 +153,8 @@ func TestRefusalsSayWhyAndWhere(t *testing.T) {
 		name, doc, want string
 		line            int
 	}{
-		{"correlation", "title: C\ncorrelation: {type: event_count}\n", "correlation rules are not supported in this version", 2},
-		{"filter", "title: F\nlogsource: {product: windows}\nfilter: {rules: [x]}\n", "filters are not supported in this version", 3},
+		{"correlation", "title: C\ncorrelation: {type: event_count}\n", "correlation: no timespan", 2},
+		{"filter", "title: F\nlogsource: {product: windows}\nfilter: {rules: [x]}\n", "filter: one condition is needed", 3},
 		{"collection", "action: global\n", "rule collections", 1},
 		{"placeholder", sel(`A|expand: '%admins%'`), "placeholder %admins%", 7},
 		{"unknown modifier", sel(`A|near: x`), `modifier "near"`, 7},
