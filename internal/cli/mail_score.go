@@ -149,6 +149,10 @@ func judgeInOrder(ctx context.Context, d *phish.Detector, list []message, learn 
 			return err
 		}
 		m := &list[i]
+		if m.event != nil && strings.HasPrefix(m.broken, undated) { // it was read, and only has no time
+			m.broken = ""
+			m.event.Mail.ParseProblems = append(m.event.Mail.ParseProblems, "odd: "+undated)
+		}
 		var v ocsf.MailVerdict
 		if m.event != nil {
 			v = d.Judge(m.event)
@@ -166,6 +170,9 @@ func judgeInOrder(ctx context.Context, d *phish.Detector, list []message, learn 
 	}
 	return nil
 }
+
+// undated begins the decoder's reason for a message that tells no time. A gateway knows when it came.
+const undated = "no usable date"
 
 func rank(e *ocsf.Event) int {
 	if e == nil {

@@ -247,13 +247,7 @@ func (c *content) stories() {
 			share *= 0.4 // a thread that speaks of such things speaks of its own matters more often
 		}
 		personal = personal || l.personal
-		switch { // a long text holds any phrase
-		case len(x.text) > 6000:
-			share *= 0.3
-		case len(x.text) > 3000:
-			share *= 0.6
-		}
-		c.say(l.name, share, fmt.Sprintf("it tells a story that scams tell (“%s”%s)", x.found.first[lists+i], more(int(hits)-1)))
+		c.say(l.name, share*x.lengthShare(), fmt.Sprintf("it tells a story that scams tell (“%s”%s)", x.found.first[lists+i], more(int(hits)-1)))
 	}
 	if g := x.found.first[listGreeting]; g != "" && !answered {
 		c.say("greeting-nobody", 1, "it greets nobody by name (“"+g+"”)")
@@ -270,7 +264,7 @@ func (c *content) stories() {
 	if money(x.text) && !answered {
 		c.say("text-money", 1, "it speaks of a sum of money")
 	}
-	if b := brandIn(clipBytes(x.text, 2000)); b != nil && !answered && c.foreign != nil && personal && len(x.text) < 4000 {
+	if b := brandIn(clipBytes(x.text, 600)); b != nil && !answered && c.foreign != nil && personal && len(x.text) < 3000 && !x.linksSender() {
 		if own, holds := b.owns(x.fromDomain); !own && !holds {
 			if mine, _ := b.owns(c.foreign.host); !mine {
 				c.say("text-brand", 1, "it speaks of "+b.name+" and leads to "+c.foreign.site)
@@ -308,7 +302,7 @@ func (c *content) body() {
 	if c.f.Value("body.form") != "" || c.f.Value("body.input") != "" {
 		c.say("form-in-body", 1, "it holds a form to fill in")
 	}
-	if n, _ := strconv.Atoi(c.f.Value("body.hidden")); n > 60 {
+	if n, _ := strconv.Atoi(c.f.Value("body.hidden")); n > 250 { // newsletters hide a line of preview
 		c.say("text-hidden", 1, "it holds "+strconv.Itoa(n)+" bytes of text nobody sees")
 	}
 	if short && c.foreign != nil && c.sites <= 2 && links <= 4 && m.InReplyTo == "" {

@@ -45,7 +45,7 @@ const (
 )
 
 // odds returns the log odds of the reasons drawn by hand, without the base rate and without what was learned.
-func (v *verdict) odds() float64 {
+func (v *verdict) odds() learned.Prior {
 	sum, soft := 0.0, 0.0
 	var groups [16]struct {
 		name string
@@ -90,17 +90,18 @@ func (v *verdict) odds() float64 {
 	if deceit {
 		limit = persuasionBeside
 	}
-	return sum + min(soft, limit)
+	soft = min(soft, limit)
+	return learned.Prior{Odds: sum + soft, Soft: soft}
 }
 
 // learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation
 // it adds nothing that speaks for it, and a third of what speaks against it: a partner's mail looks honest by its
 // words even when an intruder writes it.
-func (d *Detector) learnedOdds(x *message, v *verdict, prior float64) float64 {
+func (d *Detector) learnedOdds(x *message, v *verdict, prior learned.Prior) float64 {
 	if d.learned == nil {
 		return 0
 	}
-	add := d.learned.Odds(x.vector(), prior) - (BaseOdds + prior)
+	add := d.learned.Odds(x.vector(), prior) - (BaseOdds + prior.Odds)
 	if v.authentic {
 		add = max(0, min(add, 3)) / 3
 	}
@@ -125,7 +126,7 @@ func (x *message) ends() []learned.Link {
 // judge brings the reasons of a message to a verdict.
 func (d *Detector) judge(x *message, v *verdict) ocsf.MailVerdict {
 	z := v.odds()
-	total := BaseOdds + z
+	total := BaseOdds + z.Odds
 	if add := d.learnedOdds(x, v, z); add != 0 {
 		total += add
 		v.learned = add
@@ -178,9 +179,9 @@ func (d *Detector) Learn(e *ocsf.Event, verdict ocsf.MailVerdict) {
 }
 
 // Prior returns the log odds that the reasons drawn by hand come to, and the features that training learns from.
-func (d *Detector) Prior(e *ocsf.Event) (odds float64, features *learned.Vector) {
+func (d *Detector) Prior(e *ocsf.Event) (odds learned.Prior, features *learned.Vector) {
 	if e == nil || e.Mail == nil {
-		return 0, &learned.Vector{}
+		return learned.Prior{}, &learned.Vector{}
 	}
 	s := d.state.Mail[e.Tenant]
 	if s == nil {

@@ -2,6 +2,7 @@ package phish
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -210,13 +211,38 @@ func (d *Detector) mismatch(v *verdict, x *message, s *mailState, l *link, shown
 	}
 	text := fmt.Sprintf("a link shows %s and goes to %s", shown, l.host)
 	switch {
-	case common(s.Sites, l.site, x.e.Time) || commonSites[l.apex]:
+	case common(s.Sites, l.site, x.e.Time) || commonSites[l.apex], siteOf(shown) == x.fromSite, owner == nil && d.tracks(x, l.site):
 		v.add(reason{name: "link-shows-other-known", class: "mismatch", points: 4, text: text})
 	case owner != nil || d.names.declared(shown):
 		v.add(reason{name: "link-shows-known-organisation", class: "mismatch", kind: kindSpoof, points: half(45, m.Bulk && x.authentic), targeted: !m.Bulk, apex: l.apex, text: text})
 	default:
-		v.add(reason{name: "link-shows-other", class: "mismatch", kind: kindCommodity, points: half(20, m.Bulk), apex: l.apex, text: text})
+		share := 1.0
+		if x.broad() {
+			share = 0.5
+		}
+		v.add(reason{name: "link-shows-other", class: "mismatch", kind: kindCommodity, points: half(20, m.Bulk), weight: x.words("link-shows-other", share), apex: l.apex, text: text})
 	}
+}
+
+// tracks reports whether links that show three or more different places all lead to the site: it counts clicks, as
+// newsletters have it.
+func (d *Detector) tracks(x *message, site string) bool {
+	var shown [3]string
+	n := 0
+	for i := range x.links {
+		if x.links[i].site != site {
+			continue
+		}
+		h := d.shownHost(x.links[i].text)
+		if h == "" || slices.Contains(shown[:n], h) {
+			continue
+		}
+		if shown[n] = h; n == 2 {
+			return true
+		}
+		n++
+	}
+	return false
 }
 
 func beforePath(raw string) string {
@@ -382,15 +408,26 @@ func wordReasons(v *verdict, x *message, s *mailState) {
 		}
 	}
 	if c := x.ask.credential; c != "" {
+		share := x.lengthShare()
+		if near != nil || x.linksSender() {
+			share /= 2 // services count clicks elsewhere, and link their own pages beside; a lure has one target
+		}
+		if x.report() {
+			share /= 2
+		}
 		switch {
 		case foreign != nil:
 			v.form = true
-			v.add(reason{name: "sign-in-elsewhere", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
+			v.add(reason{name: "sign-in-elsewhere", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), weight: x.words("sign-in-elsewhere", share), apex: foreign.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s", c, foreign.host)})
 		case near != nil && !x.authentic:
 			v.form = true
-			v.add(reason{name: "sign-in-unproven", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
+			share *= 2 // a link to the sender is what is said here
+			if !x.looked() {
+				share /= 2
+			}
+			v.add(reason{name: "sign-in-unproven", class: "sign-in", kind: kindCommodity, points: half(25, m.Bulk), weight: x.words("sign-in-unproven", share), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to %s, its unproven sender", c, near.host)})
 		case near != nil:
-			v.add(reason{name: "sign-in-sender", class: "sign-in", kind: kindCommodity, points: half(12, m.Bulk), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
+			v.add(reason{name: "sign-in-sender", class: "sign-in", kind: kindCommodity, points: half(12, m.Bulk), weight: x.words("sign-in-sender", 2*share), apex: near.apex, text: fmt.Sprintf("it asks for a sign-in or confirmation (“%s”) with a link to its sender %s", c, near.host)})
 		}
 	}
 	if (foreign != nil || near != nil) && x.ask.urgency != "" {
@@ -419,6 +456,9 @@ func parseReasons(v *verdict, x *message) {
 	odd := 0
 	for _, p := range x.e.Mail.ParseProblems {
 		kind, what, _ := strings.Cut(p, ":")
+		if kind == "broken" && x.harmlessBounce() {
+			kind = "odd"
+		}
 		switch kind {
 		case "limit":
 			v.add(reason{name: "unparsable", class: "unparsable", kind: kindUnparsable, points: 45, text: "it was not read to its end:" + what})
@@ -431,4 +471,66 @@ func parseReasons(v *verdict, x *message) {
 	if odd > 0 {
 		v.add(reason{name: "malformed", points: min(4*odd, 12), text: "it is malformed"})
 	}
+}
+
+// lengthShare is what a phrase counts in a text of this length: a long one holds any phrase.
+func (x *message) lengthShare() float64 {
+	switch {
+	case len(x.text) > 6000:
+		return 0.3
+	case len(x.text) > 3000:
+		return 0.6
+	}
+	return 1
+}
+
+// words is the weight of a reason drawn from the text, of which a share counts.
+func (x *message) words(name string, share float64) float64 {
+	if x.e.Mail.Bulk {
+		share /= 3
+	}
+	return prior(name) * share
+}
+
+// looked reports whether anybody evaluated SPF, DKIM or DMARC.
+func (x *message) looked() bool { return x.e.Mail.SPF+x.e.Mail.DKIM+x.e.Mail.DMARC != "" }
+
+// linksSender reports whether a link leads to the sender's own site.
+func (x *message) linksSender() bool {
+	for i := range x.links {
+		if x.fromSite != "" && x.links[i].site == x.fromSite {
+			return true
+		}
+	}
+	return false
+}
+
+// harmlessBounce reports whether the message is a bounce that shows a text and leads nowhere. Such mail quotes what was
+// broken before; the structure of the quotation hides nothing that a reader could follow or open.
+func (x *message) harmlessBounce() bool {
+	if !x.bounce() || len(x.e.Mail.Text) == 0 || len(x.e.Mail.Attachments) > 0 {
+		return false
+	}
+	for i := range x.links {
+		if l := &x.links[i]; !l.declared && l.site != x.fromSite && !commonSites[l.apex] {
+			return false
+		}
+	}
+	return true
+}
+
+// broad reports whether the message links many places, as newsletters do; a lure has one target.
+func (x *message) broad() bool {
+	const many = 4
+	var sites [many]string
+	n := 0
+	for i := range x.links {
+		if s := x.links[i].site; !slices.Contains(sites[:n], s) {
+			if sites[n] = s; n == many-1 {
+				return true
+			}
+			n++
+		}
+	}
+	return len(x.links) > 12
 }

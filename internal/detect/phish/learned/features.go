@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,11 +19,15 @@ type Link struct {
 	Common               bool // at a place that all kinds of honest mail link
 }
 
-// Vector are the features of one message.
+// Vector are the features of one message: words and pairs of words first, then links, then shape.
 type Vector struct {
 	index []uint32
 	value []float32
-	words int // how many of the first entries are single words, for novelty
+	words int   // how many of the first entries are single words, for novelty
+	links int   // where the features of links begin
+	shape int   // where those of shape begin
+	cell  uint8 // how the message is made; see cellOf
+	seat  uint8 // of the sender's organisation; see seatOf
 }
 
 // Limits on what of one message becomes features.
@@ -42,14 +47,20 @@ const (
 	shapeValue  = 0.4 // of each feature of shape
 )
 
-// builder collects hashed features of one message, each once.
+// builder collects hashed features of one message, each once. seen is a table of open addressing, of which stamp says
+// what belongs to this message.
 type builder struct {
-	v    Vector
-	seen map[uint32]bool
-	buf  []byte
+	v     *Vector
+	seen  [4096]uint64 // stamp and feature
+	stamp uint32
+	own   [16]string
+	owns  int
 }
 
-// add hashes a feature (FNV-1a, folded to the size of the table).
+var builders = sync.Pool{New: func() any { return new(builder) }}
+
+// add hashes a feature (FNV-1a, folded to the size of the table). No message has more features than the table of those
+// seen has room for.
 func (b *builder) add(parts ...string) {
 	h := uint32(2166136261)
 	for i, p := range parts {
@@ -61,9 +72,16 @@ func (b *builder) add(parts ...string) {
 		}
 	}
 	h = (h>>sizeBits ^ h) & (size - 1)
-	if !b.seen[h] {
-		b.seen[h] = true
-		b.v.index = append(b.v.index, h)
+	entry := uint64(b.stamp)<<32 | uint64(h)
+	for i := h * 2654435769 >> 20; ; i = (i + 1) % uint32(len(b.seen)) {
+		if b.seen[i] == entry {
+			return
+		}
+		if uint32(b.seen[i]>>32) != b.stamp {
+			b.seen[i] = entry
+			b.v.index = append(b.v.index, h)
+			return
+		}
 	}
 }
 
@@ -73,77 +91,148 @@ func (b *builder) scale(from int, norm float64) {
 	if n == 0 {
 		return
 	}
+	x := float32(norm / math.Sqrt(float64(n)))
 	for range n {
-		b.v.value = append(b.v.value, float32(norm/math.Sqrt(float64(n))))
+		b.v.value = append(b.v.value, x)
 	}
 }
 
 // Features draws the features of a message: its new text (in lower case, quotations left out), its links, and its
-// shape. What a receiver's system writes (Received, Authentication-Results, list headers, To) is left out, since it
-// tells which collection a message is from and nothing of the message.
+// shape. What a receiver's system writes (Received, Authentication-Results, list headers, To) is left out, and the
+// words of the recipient's address too, since they tell which collection a message is from and nothing of the message;
+// so are headers that are missing, character sets and encodings, which tell its year.
 func Features(e *ocsf.Event, text string, links []Link) *Vector {
-	b := &builder{seen: make(map[uint32]bool, 512)}
-	subject := words(strings.ToLower(e.Mail.Subject), 40)
+	b := builders.Get().(*builder)
+	defer builders.Put(b)
+	if b.stamp++; b.stamp == 0 {
+		clear(b.seen[:])
+		b.stamp = 1
+	}
+	v := &Vector{index: make([]uint32, 0, 640), value: make([]float32, 0, 640)}
+	b.v = v
+	b.recipients(e.Mail.To)
 	body := text
 	if _, rest, ok := strings.Cut(text, " | "); ok {
 		body = rest
 	}
-	tokens := words(body, maxWords)
-	for _, w := range tokens {
-		b.add("w", w)
+	n := b.text(body)
+	b.subject(strings.ToLower(e.Mail.Subject))
+	v.links = len(v.index)
+	b.addLinks(links)
+	b.scale(v.links, linkNorm)
+	v.shape = len(v.index)
+	b.addShape(e, n, links)
+	for range len(v.index) - v.shape {
+		v.value = append(v.value, shapeValue)
 	}
-	b.v.words = len(b.v.index)
-	for i := 1; i < len(tokens); i++ {
-		b.add("b", tokens[i-1], tokens[i])
-	}
-	b.scale(0, textNorm)
-	from := len(b.v.index)
-	for i, w := range subject {
-		b.add("s", w)
-		if i > 0 {
-			b.add("t", subject[i-1], w)
-		}
-	}
-	b.scale(from, subjectNorm)
-	from = len(b.v.index)
-	linkFeatures(b, links)
-	b.scale(from, linkNorm)
-	from = len(b.v.index)
-	shape(b, e, len(tokens), links)
-	for range len(b.v.index) - from {
-		b.v.value = append(b.v.value, shapeValue)
-	}
-	return &b.v
+	_, dom, _ := strings.Cut(e.Mail.From, "@")
+	v.cell, v.seat = cellOf(e, len(links), n), seatOf(dom)
+	b.v = nil
+	return v
 }
 
-// words cuts a text at what is no letter or digit. Numbers become their length, since their value is no habit.
-func words(s string, limit int) []string {
-	out := make([]string, 0, min(limit, len(s)/5+1))
-	for len(s) > 0 && len(out) < limit {
-		start := strings.IndexFunc(s, wordRune)
-		if start < 0 {
+// recipients notes the words of the recipients' addresses.
+func (b *builder) recipients(to []string) {
+	b.owns = 0
+	for i := 0; i < len(to) && i < 8; i++ {
+		eachWord(to[i], 8, func(w string) {
+			if b.owns < len(b.own) {
+				b.own[b.owns] = w
+				b.owns++
+			}
+		})
+	}
+}
+
+func (b *builder) isOwn(w string) bool {
+	for _, o := range b.own[:b.owns] {
+		if o == w {
+			return true
+		}
+	}
+	return false
+}
+
+// text adds words and pairs of words, and returns how many words there are.
+func (b *builder) text(body string) int {
+	n := eachWord(body, maxWords, func(w string) {
+		if !b.isOwn(w) {
+			b.add("w", w)
+		}
+	})
+	b.v.words = len(b.v.index)
+	last := ""
+	eachWord(body, maxWords, func(w string) {
+		if b.isOwn(w) {
+			w = ""
+		}
+		if last != "" && w != "" {
+			b.add("b", last, w)
+		}
+		last = w
+	})
+	b.scale(0, textNorm)
+	return n
+}
+
+func (b *builder) subject(subject string) {
+	from := len(b.v.index)
+	last := ""
+	eachWord(subject, 40, func(w string) {
+		if b.isOwn(w) {
+			w = ""
+		} else {
+			b.add("s", w)
+		}
+		if last != "" && w != "" {
+			b.add("t", last, w)
+		}
+		last = w
+	})
+	b.scale(from, subjectNorm)
+}
+
+// numbers are what digits become: their count, since their value is no habit.
+var numbers = [...]string{"0", "01", "02", "03", "04", "05", "06", "07", "08", "09"}
+
+// eachWord cuts a text at what is no letter or digit, and returns how many words it visited, at most limit.
+func eachWord(s string, limit int, visit func(string)) int {
+	n := 0
+	for i := 0; i < len(s) && n < limit; {
+		start := i
+		for i < len(s) {
+			r, size := rune(s[i]), 1
+			if r >= utf8.RuneSelf {
+				r, size = utf8.DecodeRuneInString(s[i:])
+			}
+			if !wordRune(r) {
+				if i == start {
+					i += size
+					start = i
+					continue
+				}
+				break
+			}
+			i += size
+		}
+		w := s[start:i]
+		if w == "" {
 			break
 		}
-		s = s[start:]
-		end := strings.IndexFunc(s, func(r rune) bool { return !wordRune(r) })
-		if end < 0 {
-			end = len(s)
-		}
-		w := s[:end]
-		s = s[end:]
 		if w[0] >= '0' && w[0] <= '9' {
-			w = "0" + strconv.Itoa(min(len(w), 9))
+			w = numbers[min(len(w), 9)]
 		}
 		if len(w) > 24 {
-			n := 24
-			for n > 0 && !utf8.RuneStart(w[n]) {
-				n--
+			end := 24
+			for end > 0 && !utf8.RuneStart(w[end]) {
+				end--
 			}
-			w = w[:n]
+			w = w[:end]
 		}
-		out = append(out, w)
+		visit(w)
+		n++
 	}
-	return out
+	return n
 }
 
 func wordRune(r rune) bool {
@@ -153,11 +242,12 @@ func wordRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r)
 }
 
-func linkFeatures(b *builder, links []Link) {
-	for i, l := range links {
+func (b *builder) addLinks(links []Link) {
+	for i := range links {
 		if i == maxLinks {
 			break
 		}
+		l := &links[i]
 		kind := "other"
 		switch {
 		case l.Own:
@@ -180,49 +270,52 @@ func linkFeatures(b *builder, links []Link) {
 				path = rest[j:]
 			}
 		}
-		b.add("lp", bucket(strings.Count(path, "/")), strconv.FormatBool(strings.Contains(path, "?")), strconv.FormatBool(strings.Contains(path, "#")))
-		for _, w := range words(strings.ToLower(l.Text), 6) {
-			b.add("la", w)
-		}
+		b.add("lp", bucket(strings.Count(path, "/")), yesNo(strings.Contains(path, "?")), yesNo(strings.Contains(path, "#")))
+		eachWord(strings.ToLower(clip(l.Text, 200)), 6, func(w string) { b.add("la", w) })
 	}
 }
 
-// shapeHeaders are headers whose presence the sender's system decides.
-var shapeHeaders = []string{"in-reply-to", "references", "x-mailer", "user-agent", "x-priority", "importance", "x-msmail-priority", "reply-to", "cc", "content-language"}
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
 
-func shape(b *builder, e *ocsf.Event, n int, links []Link) {
+// shapeHeaders are headers that the sender's system writes where it does. That one is missing is no feature: programs
+// that send mail of all kinds leave them out.
+var shapeHeaders = [...][2]string{{"in-reply-to", "header.in-reply-to"}, {"references", "header.references"}, {"x-mailer", "header.x-mailer"}, {"user-agent", "header.user-agent"}, {"x-priority", "header.x-priority"},
+	{"importance", "header.importance"}, {"x-msmail-priority", "header.x-msmail-priority"}, {"reply-to", "header.reply-to"}, {"cc", "header.cc"}, {"content-language", "header.content-language"}}
+
+func (b *builder) addShape(e *ocsf.Event, n int, links []Link) {
 	m, f := e.Mail, e.Fields
-	for _, h := range shapeHeaders {
-		b.add("h", h, strconv.FormatBool(f.Value("header."+h) != ""))
+	for i := range shapeHeaders {
+		if f.Value(shapeHeaders[i][1]) != "" {
+			b.add("h", shapeHeaders[i][0])
+		}
 	}
-	kind, params, _ := strings.Cut(strings.ToLower(f.Value("header.content-type")), ";")
-	b.add("ct", strings.TrimSpace(kind))
-	if _, cs, ok := strings.Cut(params, "charset="); ok {
-		b.add("cs", strings.Trim(firstWord(cs), `"';`))
-	}
-	b.add("te", strings.ToLower(strings.TrimSpace(f.Value("header.content-transfer-encoding"))))
 	_, dom, _ := strings.Cut(m.From, "@")
 	b.add("fd", dom)
 	b.add("ft", dom[strings.LastIndexByte(dom, '.')+1:])
 	b.add("fl", bucket(len(dom)/4), bucket(strings.Count(dom, ".")))
-	b.add("fn", bucket(len(words(m.FromName, 10))))
+	b.add("fn", bucket(eachWord(m.FromName, 10, func(string) {})))
 	_, id, _ := strings.Cut(m.MessageID, "@")
-	b.add("id", strconv.FormatBool(id == ""), strconv.FormatBool(sameEnd(id, dom)), bucket(len(m.MessageID)/8))
+	b.add("id", yesNo(id == ""), yesNo(sameEnd(id, dom)), bucket(len(m.MessageID)/8))
 	_, rp, _ := strings.Cut(m.ReplyTo, "@")
-	b.add("rp", strconv.FormatBool(rp == ""), strconv.FormatBool(rp == dom))
+	b.add("rp", yesNo(rp == ""), yesNo(rp == dom))
 	b.add("nt", bucket(n/10))
 	b.add("nl", bucket(len(links)))
 	b.add("ni", bucket(atoi(f.Value("body.images"))))
 	b.add("nh", bucket(atoi(f.Value("body.hidden"))/20))
 	b.add("na", bucket(len(m.Attachments)))
-	for i, a := range m.Attachments {
+	for i := range m.Attachments {
 		if i == 8 {
 			break
 		}
-		b.add("at", a.Type)
+		b.add("at", m.Attachments[i].Type)
 	}
 	b.add("sl", bucket(len(m.Subject)/8))
-	b.add("sx", strconv.FormatBool(strings.Contains(m.Subject, "!")), strconv.FormatBool(strings.Contains(m.Subject, "?")), strconv.FormatBool(strings.Contains(strings.ToLower(m.Subject), "re:")))
+	b.add("sx", yesNo(strings.Contains(m.Subject, "!")), yesNo(strings.Contains(m.Subject, "?")), yesNo(strings.Contains(strings.ToLower(m.Subject), "re:")))
 	up, all, wide := 0, 0, 0
 	for _, r := range m.Subject {
 		all++
@@ -234,16 +327,18 @@ func shape(b *builder, e *ocsf.Event, n int, links []Link) {
 		}
 	}
 	b.add("su", bucket(10*up/max(all, 1)), bucket(wide))
-	if name := words(strings.ToLower(f.Value("header.x-mailer")+" "+f.Value("header.user-agent")), 1); len(name) > 0 {
-		b.add("xm", name[0])
+	first := ""
+	eachWord(strings.ToLower(clip(f.Value("header.x-mailer")+" "+f.Value("header.user-agent"), 200)), 1, func(w string) { first = w })
+	if first != "" {
+		b.add("xm", first)
 	}
 }
 
-func firstWord(s string) string {
-	if i := strings.IndexAny(s, " \t;\r\n"); i >= 0 {
-		return s[:i]
+func yesNo(b bool) string {
+	if b {
+		return "true"
 	}
-	return s
+	return "false"
 }
 
 func sameEnd(a, b string) bool {
@@ -262,7 +357,7 @@ func atoi(s string) int {
 func bucket(n int) string {
 	switch {
 	case n <= 3:
-		return strconv.Itoa(max(n, 0))
+		return numbers[max(n, 0)]
 	case n <= 5:
 		return "5"
 	case n <= 9:

@@ -10,12 +10,12 @@ import (
 	"math"
 )
 
-// The model file: the magic with its version; a fixed head of little-endian numbers; one record of 13 bytes for each
+// The model file: the magic with its version; a fixed head of little-endian numbers; one record of 22 bytes for each
 // feature that was seen, by rising index; SHA-256 of all before it.
 const (
-	magic      = "breakwater mail model 1\n"
-	recordSize = 4 + 4 + 4 + 1
-	headSize   = 3*8 + 2*8 + 4*8 + 8
+	magic      = "breakwater mail model 2\n"
+	recordSize = 4 + 4*4 + 1 + 1
+	headSize   = 3*8 + 2*8 + 8 + 3*8 + cells*8 + 8
 	// MaxBytes is the largest model file that is read.
 	MaxBytes = int64(len(magic) + headSize + size*recordSize + sha256.Size)
 )
@@ -34,8 +34,12 @@ func (m *Model) Write(w io.Writer) error {
 	num(m.WantedFPR)
 	b.Write(le.AppendUint64(nil, uint64(m.Ham)))
 	b.Write(le.AppendUint64(nil, uint64(m.Spam)))
+	b.Write(le.AppendUint64(nil, uint64(btoi(m.Wordless))))
 	for _, f := range m.stack {
 		num(f)
+	}
+	for _, s := range m.seats {
+		b.Write(le.AppendUint64(nil, s))
 	}
 	count := uint64(0)
 	for i := range m.df {
@@ -50,9 +54,10 @@ func (m *Model) Write(w io.Writer) error {
 			continue
 		}
 		rec = le.AppendUint32(rec[:0], uint32(i))
-		rec = le.AppendUint32(rec, math.Float32bits(m.z[i]))
-		rec = le.AppendUint32(rec, math.Float32bits(m.n[i]))
-		b.Write(append(rec, m.df[i]))
+		for _, f := range [...]float32{m.plain.z[i], m.plain.n[i], m.robust.z[i], m.robust.n[i]} {
+			rec = le.AppendUint32(rec, math.Float32bits(f))
+		}
+		b.Write(append(rec, m.df[i], byte(btoi(m.barred[i]))))
 	}
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:])
@@ -97,10 +102,18 @@ func Read(r io.Reader) (*Model, error) {
 		return nil, bad("more messages than there can be")
 	}
 	m.Ham, m.Spam = int(ham), int(spam)
+	wordless := next()
+	if wordless > 1 {
+		return nil, bad("an option that is none")
+	}
+	m.Wordless = wordless == 1
 	for i := range m.stack {
 		if m.stack[i] = math.Float64frombits(next()); !(math.Abs(m.stack[i]) <= 1e3) {
 			return nil, bad("a calibration out of bounds")
 		}
+	}
+	for i := range m.seats {
+		m.seats[i] = next()
 	}
 	if count := next(); count > size || uint64(len(body)) != count*recordSize {
 		return nil, bad("cut")
@@ -108,12 +121,19 @@ func Read(r io.Reader) (*Model, error) {
 	last := int64(-1)
 	for ; len(body) > 0; body = body[recordSize:] {
 		i := le.Uint32(body)
-		z, n := math.Float32frombits(le.Uint32(body[4:])), math.Float32frombits(le.Uint32(body[8:]))
-		if int64(i) <= last || i >= size || body[12] == 0 || !(math.Abs(float64(z)) <= 1e9) || !(n >= 0 && n <= 1e12) {
-			return nil, bad("a weight out of bounds")
+		if int64(i) <= last || i >= size || body[20] == 0 || body[21] > 1 {
+			return nil, bad("a feature out of bounds")
 		}
 		last = int64(i)
-		m.z[i], m.n[i], m.df[i] = z, n, body[12]
+		for k, w := range []*weights{&m.plain, &m.robust} {
+			z, n := math.Float32frombits(le.Uint32(body[4+8*k:])), math.Float32frombits(le.Uint32(body[8+8*k:]))
+			if !(math.Abs(float64(z)) <= 1e9) || !(n >= 0 && n <= 1e12) {
+				return nil, bad("a weight out of bounds")
+			}
+			w.z[i], w.n[i] = z, n
+			w.set(i)
+		}
+		m.df[i], m.barred[i] = body[20], body[21] == 1
 	}
 	return m, nil
 }

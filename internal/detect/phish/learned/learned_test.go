@@ -20,7 +20,7 @@ func examples(n int) []Example {
 		lure := fmt.Sprintf("verify mailbox password now or account %d closes today click button below", i%5)
 		for k, text := range []string{ham, lure} {
 			e := &ocsf.Event{Mail: &ocsf.Mail{From: "a@b.example", Subject: text[:10]}}
-			out = append(out, Example{Vector: Features(e, text, nil), Prior: float64(2 * k), Phish: k == 1, Time: time.Unix(int64(i)*86400, 0)})
+			out = append(out, Example{Vector: Features(e, text, nil), Prior: Prior{Odds: float64(2 * k)}, Phish: k == 1, Time: time.Unix(int64(i)*86400, 0)})
 		}
 	}
 	return out
@@ -28,7 +28,7 @@ func examples(n int) []Example {
 
 func train(t testing.TB) (*Model, *Report) {
 	t.Helper()
-	m, r, err := Train(context.Background(), examples(60), 0.01)
+	m, r, err := Train(context.Background(), examples(60), Options{FPR: 0.01})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestTrainingTellsTheClassesApart(t *testing.T) {
 		t.Errorf("%+v", *r)
 	}
 	list := examples(1)
-	if h, p := m.Odds(list[0].Vector, 0), m.Odds(list[1].Vector, 2); h >= p || p < 0 || h > -1 {
+	if h, p := m.Odds(list[0].Vector, Prior{}), m.Odds(list[1].Vector, Prior{Odds: 2}); h >= p || p < 0 || h > -1 {
 		t.Errorf("legitimate %.2f, phishing %.2f", h, p)
 	}
 	if m.Threshold <= 0 || m.StrictThreshold < m.Threshold || m.StrictThreshold >= 1 {
@@ -89,7 +89,7 @@ func TestAModelIsReadAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := examples(1)[1].Vector
-	if got.Odds(v, 1) != m.Odds(v, 1) || got.Threshold != m.Threshold || got.Ham != m.Ham || !bytes.Equal(encoded(t, got), raw) {
+	if got.Odds(v, Prior{Odds: 1}) != m.Odds(v, Prior{Odds: 1}) || got.Threshold != m.Threshold || got.Ham != m.Ham || !bytes.Equal(encoded(t, got), raw) {
 		t.Error("the model changed on its way")
 	}
 }
@@ -113,20 +113,20 @@ func TestADamagedModelIsRefused(t *testing.T) {
 func TestLearningMovesTheOdds(t *testing.T) {
 	m, _ := train(t)
 	v := Features(&ocsf.Event{Mail: &ocsf.Mail{}}, "quarterly figures of the harbour crane are in the folder", nil)
-	before := m.Odds(v, 0)
+	before := m.Odds(v, Prior{})
 	for range 20 {
 		m.Learn(v, true, 1)
 	}
-	if after := m.Odds(v, 0); after <= before || m.Spam != 80 {
+	if after := m.Odds(v, Prior{}); after <= before || m.Spam != 80 {
 		t.Errorf("%.2f after %.2f, %d phishing", after, before, m.Spam)
 	}
 }
 
 func TestTooFewMessagesAreRefused(t *testing.T) {
-	if _, _, err := Train(context.Background(), examples(10), 0.01); !errors.Is(err, ErrTooFew) {
+	if _, _, err := Train(context.Background(), examples(10), Options{FPR: 0.01}); !errors.Is(err, ErrTooFew) {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := Train(context.Background(), examples(60), 0.7); err == nil {
+	if _, _, err := Train(context.Background(), examples(60), Options{FPR: 0.7}); err == nil {
 		t.Error("a false positive rate of 0.7 is taken")
 	}
 }

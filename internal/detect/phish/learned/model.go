@@ -1,8 +1,13 @@
 // Package learned is the part of the mail score that is trained on a site's own mail: hashed features of a message
 // go in, log odds of phishing come out. It is a regularised logistic regression learned one message at a time
 // (FTRL-Proximal: McMahan and others, Ad Click Prediction, KDD 2013), brought to a probability together with the
-// score drawn by hand on mail that was held out (Platt 1999), and held on a leash: what it says shrinks where a
-// message's words were hardly seen in training, and never exceeds what so much training can support.
+// score drawn by hand on mail that was held out (Platt 1999), and held on a leash:
+//
+//   - Two regressions share the work. In one a feature may speak for phishing only where it tells phishing from every
+//     sort of legitimate mail that was seen, so that a word of all letters to customers does not do so because mailing
+//     lists never use it. (The worst group counts: Sagawa and others, Distributionally Robust Neural Networks, 2020.)
+//   - What is said shrinks where a message's words were hardly seen, and never exceeds what so much training supports.
+//   - Where hardly any legitimate mail was seen that is made like the message, the reasons drawn by hand decide.
 //
 // A Model is read from files of anybody without harm: versioned, capped in size, checked by a sum and value by value.
 // No file is opened here. A Model is not safe for concurrent use while it learns; Odds alone is.
@@ -18,43 +23,90 @@ const (
 	l2    = 0.5
 )
 
+// robustShare is what the regression counts whose features must tell phishing from every sort of legitimate mail.
+const robustShare = 0.4
+
 // Model is what training has learned. Make it with New or Train, or read it with Read.
 type Model struct {
 	Threshold       float64 // probability from which a message is phish, at WantedFPR
 	StrictThreshold float64 // the same at a tenth of it
 	WantedFPR       float64
-	Ham, Spam       int // messages learned
+	Ham, Spam       int  // messages learned
+	Wordless        bool // words of text and subject are left out
 
-	z, n  []float32
-	df    []uint8    // in how many messages a feature was seen, at most 255
-	stack [4]float64 // intercept, share of the learned, share of the prior, share of both agreeing
+	plain, robust weights
+	df            []uint8 // in how many messages a feature was seen, at most 255
+	barred        []bool  // features that the robust regression lets speak against phishing alone
+	seats         [cells]uint64
+	stack         [3]float64 // intercept, share of the learned, share of the prior
+}
+
+// weights are the state of one regression.
+type weights struct{ z, n, w []float32 }
+
+func newWeights() weights {
+	return weights{make([]float32, size), make([]float32, size), make([]float32, size)}
 }
 
 // New returns a model that knows nothing: its odds are the prior's.
 func New() *Model {
-	return &Model{z: make([]float32, size), n: make([]float32, size), df: make([]uint8, size), stack: [4]float64{0, 0.5, 1, 0}}
+	return &Model{plain: newWeights(), robust: newWeights(), df: make([]uint8, size), barred: make([]bool, size), stack: [3]float64{0, 0.5, 1}}
 }
 
-// weight is the weight of a feature, by the closed form of the paper's algorithm 1.
-func (m *Model) weight(i uint32) float64 {
-	z := float64(m.z[i])
+// set brings the weight of a feature up to date, by the closed form of the paper's algorithm 1.
+func (a *weights) set(i uint32) {
+	z := float64(a.z[i])
 	if math.Abs(z) <= l1 {
-		return 0
+		a.w[i] = 0
+		return
 	}
-	return -(z - math.Copysign(l1, z)) / ((beta+math.Sqrt(float64(m.n[i])))/alpha + l2)
+	a.w[i] = float32(-(z - math.Copysign(l1, z)) / ((beta+math.Sqrt(float64(a.n[i])))/alpha + l2))
 }
 
-// margin is the sum of the weights of a message's features.
-func (m *Model) margin(v *Vector) float64 {
+// step moves the weights by one message; barred features never come to speak for phishing.
+func (a *weights) step(v *Vector, from int, y, weight float64, barred []bool) {
+	p := sigmoid(a.margin(v, from, len(v.index)))
+	for k := from; k < len(v.index); k++ {
+		i := v.index[k]
+		g := weight * (p - y) * float64(v.value[k])
+		n := float64(a.n[i])
+		s := (math.Sqrt(n+g*g) - math.Sqrt(n)) / alpha
+		a.z[i] += float32(g - s*float64(a.w[i]))
+		a.n[i] += float32(g * g)
+		if barred != nil && barred[i] && a.z[i] < 0 {
+			a.z[i] = 0
+		}
+		a.set(i)
+	}
+}
+
+// margin is the sum of the weights of a message's features from one to another.
+func (a *weights) margin(v *Vector, from, to int) float64 {
 	sum := 0.0
-	for k, i := range v.index {
-		sum += m.weight(i) * float64(v.value[k])
+	for k := from; k < to; k++ {
+		sum += float64(a.w[v.index[k]]) * float64(v.value[k])
 	}
 	return sum
 }
 
+// first is where the features that the model uses begin.
+func (m *Model) first(v *Vector) int {
+	if m.Wordless {
+		return v.links
+	}
+	return 0
+}
+
+// between is the log odds of a range of features, of both regressions.
+func (m *Model) between(v *Vector, from, to int) float64 {
+	return (1-robustShare)*m.plain.margin(v, from, to) + robustShare*m.robust.margin(v, from, to)
+}
+
 // known is the share of the message's words that at least two messages of training had.
 func (m *Model) known(v *Vector) float64 {
+	if m.Wordless {
+		return 1
+	}
 	if v.words == 0 {
 		return 0.5
 	}
@@ -67,26 +119,59 @@ func (m *Model) known(v *Vector) float64 {
 	return float64(seen) / float64(v.words)
 }
 
+// Limits on what is learned. Innocent words can be strewn in by anybody, so they count less.
+const (
+	familiar = 0.8 // share of known words from which on a message counts as of a kind that training has seen
+	mostHam  = 3.0 // the most that speaks for a message
+	mostLone = 2.0 // the most where training saw no legitimate mail made like the message
+)
+
 // damped is the margin as far as training supports it. A message whose words are new gets less of it (half known:
 // half), and no message more than the logarithm of how many messages the smaller class had.
 func (m *Model) damped(v *Vector) float64 {
 	limit := math.Log1p(float64(min(m.Ham, m.Spam)))
 	share := min(1, m.known(v)/familiar)
-	return max(-limit, min(limit, share*m.margin(v)))
+	return max(-min(limit, mostHam), min(limit, share*m.between(v, m.first(v), len(v.index))))
 }
 
-// familiar is the share of known words from which on a message counts as of a kind that training has seen.
-const familiar = 0.8
-
-// odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior (log odds without the
-// base rate), where phishing and other mail were equally frequent.
-func (m *Model) odds(learned, prior float64) float64 {
-	return m.stack[0] + m.stack[1]*learned + m.stack[2]*prior
+// Prior is what the reasons drawn by hand come to, without the base rate.
+type Prior struct {
+	Odds float64 // log odds
+	Soft float64 // the part of them that honest advertising shows as well
 }
 
-// Odds returns the log odds of phishing for a message whose hand-drawn reasons come to prior. Trained, they are 0 at
-// Threshold.
-func (m *Model) Odds(v *Vector, prior float64) float64 { return Base + m.odds(m.damped(v), prior) }
+// lean is the prior beside training, which has seen honest advertising: what that shows as well counts half.
+func (p Prior) lean() float64 { return p.Odds - p.Soft/2 }
+
+// point is a message as the decision sees it.
+type point struct {
+	learned, support float64
+	prior            Prior
+	phish            bool
+}
+
+func (m *Model) point(v *Vector, p Prior) point {
+	return point{learned: m.damped(v), support: m.support(v), prior: p}
+}
+
+// trained is the log odds that training and prior come to, without the intercept.
+func (m *Model) trained(p *point) float64 { return m.stack[1]*p.learned + m.stack[2]*p.prior.lean() }
+
+// shipped is the log odds where training supports little: the prior's, moved a little by what was learned.
+func shipped(p *point) float64 {
+	return Base + p.prior.Odds + max(-mostLone, min(mostLone, p.learned*mostLone/4))
+}
+
+// odds joins both by how far training supports the message.
+func (m *Model) odds(p *point) float64 {
+	return p.support*(m.stack[0]+m.trained(p)) + (1-p.support)*shipped(p)
+}
+
+// Odds returns the log odds of phishing for a message. They are 0 at Threshold.
+func (m *Model) Odds(v *Vector, prior Prior) float64 {
+	p := m.point(v, prior)
+	return m.odds(&p)
+}
 
 // Base is the log odds of phishing before anything is known of a message: one in 55.
 const Base = -4.0
@@ -101,27 +186,23 @@ func (m *Model) Learn(v *Vector, phish bool, weight float64) {
 		m.Ham++
 	}
 	m.step(v, y, weight)
-	m.see(v)
+	m.see(v, phish)
 }
 
-func (m *Model) see(v *Vector) {
+func (m *Model) see(v *Vector, phish bool) {
 	for _, i := range v.index {
 		if m.df[i] < math.MaxUint8 {
 			m.df[i]++
 		}
 	}
+	if !phish {
+		m.seats[v.cell] |= 1 << v.seat
+	}
 }
 
 func (m *Model) step(v *Vector, y, weight float64) {
-	p := sigmoid(m.margin(v))
-	for k, i := range v.index {
-		g := weight * (p - y) * float64(v.value[k])
-		w := m.weight(i)
-		n := float64(m.n[i])
-		s := (math.Sqrt(n+g*g) - math.Sqrt(n)) / alpha
-		m.z[i] += float32(g - s*w)
-		m.n[i] += float32(g * g)
-	}
+	m.plain.step(v, m.first(v), y, weight, nil)
+	m.robust.step(v, m.first(v), y, weight, m.barred)
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

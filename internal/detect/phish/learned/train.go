@@ -1,7 +1,6 @@
 package learned
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +13,18 @@ import (
 // Example is one message to learn from.
 type Example struct {
 	Vector *Vector
-	Prior  float64 // log odds of the reasons drawn by hand, without the base rate
+	Prior  Prior
 	Phish  bool
 	Time   time.Time
 }
 
-// Folds is in how many blocks of time each class is cut for cross-validation.
+// Options say how to train.
+type Options struct {
+	FPR          float64 // wanted share of legitimate mail above the threshold, above 0 and below 0.5
+	WithoutWords bool    // leave words out: links and shape alone, to see what they carry
+}
+
+// Folds is in how many blocks of time each sort of mail is cut for cross-validation.
 const Folds = 5
 
 // epochs is how often training passes over the messages.
@@ -35,17 +40,22 @@ type Report struct {
 	StrictFPR float64
 	LogLoss   float64 // of the held-out probabilities, classes weighing alike
 	Prior     float64 // recall of the reasons drawn by hand alone at the same FPR
+	Carries   Groups  // by how much held-out phishing exceeds held-out legitimate mail, on average
+	Bins      []Bin   // reliability of the held-out probabilities, at the base rate
 }
+
+// Groups are log odds by groups of features.
+type Groups struct{ Words, Links, Shape float64 }
 
 // ErrTooFew is returned where there are not enough messages of each class to hold some out.
 var ErrTooFew = errors.New("too few messages: training needs at least 20 of each class")
 
-// Train learns a model and sets its thresholds so that a share fpr of the held-out legitimate mail lies above them.
-// Equal examples give an equal model. The held-out scores come from cross-validation over blocks of time: mail of one
-// week resembles itself, and a random split would flatter.
-func Train(ctx context.Context, examples []Example, fpr float64) (*Model, *Report, error) {
-	if fpr <= 0 || fpr >= 0.5 {
-		return nil, nil, fmt.Errorf("a false positive rate of %g: use one above 0 and below 0.5", fpr)
+// Train learns a model and sets its thresholds so that a share of the held-out legitimate mail lies above them. Equal
+// examples give an equal model. The held-out scores come from cross-validation over blocks of time within each sort
+// of mail: mail of one week resembles itself, and a random split would flatter.
+func Train(ctx context.Context, examples []Example, o Options) (*Model, *Report, error) {
+	if !(o.FPR > 0 && o.FPR < 0.5) {
+		return nil, nil, fmt.Errorf("a false positive rate of %g: use one above 0 and below 0.5", o.FPR)
 	}
 	r := &Report{}
 	for i := range examples {
@@ -60,70 +70,98 @@ func Train(ctx context.Context, examples []Example, fpr float64) (*Model, *Repor
 	}
 	block := blocks(examples)
 	held := make([]point, 0, len(examples))
+	var carries [2]Groups
 	for f := range Folds {
 		m := New()
+		m.Wordless = o.WithoutWords
 		if err := m.fit(ctx, examples, func(i int) bool { return block[i] != f }); err != nil {
 			return nil, nil, err
 		}
 		for i := range examples {
-			if block[i] == f {
-				held = append(held, point{m.damped(examples[i].Vector), examples[i].Prior, examples[i].Phish})
+			if block[i] != f {
+				continue
 			}
+			e := &examples[i]
+			p := m.point(e.Vector, e.Prior)
+			p.phish = e.Phish
+			held = append(held, p)
+			m.carried(&carries, e)
 		}
 	}
 	m := New()
+	m.Wordless = o.WithoutWords
 	if err := m.fit(ctx, examples, func(int) bool { return true }); err != nil {
 		return nil, nil, err
 	}
 	m.stack = calibrate(held)
-	m.WantedFPR = fpr
+	m.WantedFPR = o.FPR
 	r.HeldOut = len(held)
+	ham, spam := float64(r.Ham), float64(r.Spam)
+	r.Carries = Groups{carries[1].Words/spam - carries[0].Words/ham, carries[1].Links/spam - carries[0].Links/ham, carries[1].Shape/spam - carries[0].Shape/ham}
 	m.thresholds(held, r)
 	return m, r, nil
 }
 
-// point is a held-out message.
-type point struct {
-	learned, prior float64
-	phish          bool
+// carried adds what each group of features says of a message to the sums of its class.
+func (m *Model) carried(sums *[2]Groups, e *Example) {
+	v, g := e.Vector, &sums[0]
+	if e.Phish {
+		g = &sums[1]
+	}
+	if !m.Wordless {
+		g.Words += m.between(v, 0, v.links)
+	}
+	g.Links += m.between(v, v.links, v.shape)
+	g.Shape += m.between(v, v.shape, len(v.index))
 }
 
-// blocks cuts each class into Folds runs of time.
+// blocks cuts each sort of each class into Folds runs of time, so that every block holds all sorts. Mail of one site
+// is of all sorts at all times; where collections of different years are put together, blocks of time alone would
+// hold whole collections out.
 func blocks(examples []Example) []int {
 	order := make([]int, len(examples))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return examples[a].Time.Compare(examples[b].Time) })
-	total := map[bool]int{}
+	var total, at [2][sorts]int
+	of := func(i int) (int, int) { return btoi(examples[i].Phish), int(examples[i].Vector.cell) / cellsEach }
 	for i := range examples {
-		total[examples[i].Phish]++
+		c, s := of(i)
+		total[c][s]++
 	}
 	out := make([]int, len(examples))
-	at := map[bool]int{}
 	for _, i := range order {
-		p := examples[i].Phish
-		out[i] = at[p] * Folds / total[p]
-		at[p]++
+		c, s := of(i)
+		out[i] = at[c][s] * Folds / total[c][s]
+		at[c][s]++
 	}
 	return out
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // fit learns the messages that take chooses, in a shuffled order, both classes weighing alike.
 func (m *Model) fit(ctx context.Context, examples []Example, take func(int) bool) error {
 	var list []int
-	count := map[bool]float64{}
+	var count [2]float64
 	for i := range examples {
 		if take(i) {
 			list = append(list, i)
-			count[examples[i].Phish]++
-			m.see(examples[i].Vector)
+			count[btoi(examples[i].Phish)]++
+			m.see(examples[i].Vector, examples[i].Phish)
 		}
 	}
-	m.Ham, m.Spam = int(count[false]), int(count[true])
+	m.Ham, m.Spam = int(count[0]), int(count[1])
 	if m.Ham == 0 || m.Spam == 0 {
 		return ErrTooFew
 	}
+	m.bar(examples, list)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range epochs {
 		rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
@@ -132,92 +170,88 @@ func (m *Model) fit(ctx context.Context, examples []Example, take func(int) bool
 				return ctx.Err()
 			}
 			e := &examples[i]
-			y := 0.0
-			if e.Phish {
-				y = 1
-			}
-			m.step(e.Vector, y, math.Sqrt(float64(len(list))/(2*count[e.Phish])))
+			y := float64(btoi(e.Phish))
+			m.step(e.Vector, y, math.Sqrt(float64(len(list))/(2*count[btoi(e.Phish)])))
 		}
 	}
 	return nil
 }
 
-// calibrate fits the shares of the learned and of the prior to held-out messages by logistic regression (Platt
-// scaling with two inputs), both classes weighing alike. Neither share is negative: each speaks for itself.
-func calibrate(held []point) [4]float64 {
-	count := map[bool]float64{}
-	for _, h := range held {
-		count[h.phish]++
+// What bars a feature: a sort of at least sortOf legitimate messages has it, and phishing less than tells times as
+// often.
+const (
+	sortOf = 30
+	tells  = 1.22
+)
+
+// bar finds the features that do not tell phishing from every sort of legitimate mail.
+func (m *Model) bar(examples []Example, list []int) {
+	var n [sorts + 1]float64
+	group := func(e *Example) int {
+		if e.Phish {
+			return sorts
+		}
+		return int(e.Vector.cell) / cellsEach
 	}
-	c := [4]float64{0, 0.5, 0.5, 0}
+	for _, i := range list {
+		n[group(&examples[i])]++
+	}
+	in := make([]int, sorts+1)
+	var df [][]uint16
+	var of []float64
+	for g := range n {
+		in[g] = -1
+		if n[g] >= sortOf || g == sorts {
+			in[g] = len(df)
+			df, of = append(df, make([]uint16, size)), append(of, n[g]+1)
+		}
+	}
+	for _, i := range list {
+		if k := in[group(&examples[i])]; k >= 0 {
+			for _, f := range examples[i].Vector.index {
+				if df[k][f] < math.MaxUint16 {
+					df[k][f]++
+				}
+			}
+		}
+	}
+	last := len(df) - 1
+	for f := range m.barred {
+		p := (float64(df[last][f]) + 0.5) / of[last]
+		m.barred[f] = false
+		for k := 0; k < last && m.df[f] > 0; k++ {
+			if p < tells*(float64(df[k][f])+0.5)/of[k] {
+				m.barred[f] = true
+				break
+			}
+		}
+	}
+}
+
+// calibrate fits the shares of the learned and of the prior to held-out messages by logistic regression (Platt
+// scaling with two inputs), both classes weighing alike. The prior's share stays near 1 at least: it is what holds
+// for mail that training does not show.
+func calibrate(held []point) [3]float64 {
+	var count [2]float64
+	for i := range held {
+		count[btoi(held[i].phish)]++
+	}
+	c := [3]float64{0, 0.5, 0.8}
 	for range 2000 {
 		var g [3]float64
-		for _, h := range held {
-			y := 0.0
-			if h.phish {
-				y = 1
-			}
-			d := (sigmoid(c[0]+c[1]*h.learned+c[2]*h.prior) - y) / count[h.phish]
+		for i := range held {
+			h := &held[i]
+			k := btoi(h.phish)
+			d := (sigmoid(c[0]+c[1]*h.learned+c[2]*h.prior.lean()) - float64(k)) / count[k]
 			g[0] += d
 			g[1] += d * h.learned
-			g[2] += d * h.prior
+			g[2] += d * h.prior.lean()
 		}
 		g[1] += 0.002 * (c[1] - 0.5)
 		g[2] += 0.002 * (c[2] - 0.5)
 		c[0] -= 0.3 * g[0]
 		c[1] = max(0.05, min(3, c[1]-0.1*g[1]))
-		c[2] = max(0.2, min(1, c[2]-0.1*g[2]))
+		c[2] = max(0.7, min(1, c[2]-0.1*g[2]))
 	}
 	return c
-}
-
-// thresholds sets both thresholds on the held-out legitimate mail, and tells what they give.
-func (m *Model) thresholds(held []point, r *Report) {
-	var ham, spam, hamPrior, spamPrior []float64
-	for _, h := range held {
-		o := m.odds(h.learned, h.prior)
-		p := max(1e-15, min(1-1e-15, sigmoid(o)))
-		if h.phish {
-			spam, spamPrior = append(spam, o), append(spamPrior, h.prior)
-			r.LogLoss -= math.Log(p)
-		} else {
-			ham, hamPrior = append(ham, o), append(hamPrior, h.prior)
-			r.LogLoss -= math.Log(1 - p)
-		}
-	}
-	r.LogLoss /= float64(max(1, len(held)))
-	at := max(cut(ham, m.WantedFPR), lowest)
-	strict := max(cut(ham, m.WantedFPR/10), lowest)
-	// The scale is moved so that the threshold is an even chance, as it is without a model: reasons that training says
-	// nothing of, a partner's new habits above all, then weigh what they weigh without one.
-	m.stack[0] -= at + Base
-	m.Threshold, m.StrictThreshold = sigmoid(0), sigmoid(strict-at)
-	r.FPR, r.Recall = share(ham, at), share(spam, at)
-	r.StrictFPR, r.Strict = share(ham, strict), share(spam, strict)
-	r.Prior = share(spamPrior, cut(hamPrior, m.WantedFPR))
-}
-
-// lowest is the least threshold, in log odds without the base rate. Where the mail of training is easy to tell apart
-// the cut would lie so low that any mail of another kind, which training has not seen, lay above it.
-const lowest = 1.4
-
-// cut returns a value that at most a share of the list reaches.
-func cut(list []float64, wanted float64) float64 {
-	sorted := slices.Clone(list)
-	slices.SortFunc(sorted, func(a, b float64) int { return cmp.Compare(b, a) })
-	k := int(wanted * float64(len(sorted)))
-	if k >= len(sorted) {
-		k = len(sorted) - 1
-	}
-	return math.Nextafter(sorted[k], math.Inf(1)) + 1e-9
-}
-
-func share(list []float64, at float64) float64 {
-	n := 0
-	for _, x := range list {
-		if x >= at {
-			n++
-		}
-	}
-	return float64(n) / float64(max(1, len(list)))
 }
