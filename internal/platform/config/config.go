@@ -33,6 +33,7 @@ type File struct {
 	Sensors []Sensor      // in declared order
 	Serve   *Serve        // nil where the file has no serve section: see DefaultServe
 	Mail    *MailGate     // nil where the file has no mail section: no mail is judged on its way
+	Rules   *Rules        // nil where the file has no rules section: every match counts
 
 	warnings []Problem
 }
@@ -134,6 +135,9 @@ func version(f *File) string {
 	_ = enc.Encode(f.Model)
 	for i := range f.Sensors {
 		_ = enc.Encode(&f.Sensors[i])
+	}
+	if f.Rules != nil && len(f.Rules.Allow) > 0 {
+		_ = enc.Encode(f.Rules)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
