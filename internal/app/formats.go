@@ -3,9 +3,11 @@ package app
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/binetflow"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/dhcp"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/envelope"
@@ -14,6 +16,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/firewall"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mailverdict"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
@@ -38,7 +41,7 @@ func Formats() []decode.Stream {
 	objects = append(objects, remotetool.Objects()...)
 	objects = append(objects, netflow.Objects()...)
 	objects = append(objects, flowlog.Objects()...)
-	objects = append(objects, entra.Objects()...)
+	objects = append(objects, cloudObjects()...)
 	objects = append(objects, envelope.Objects(inner, generic.Object())...)
 	objects = append(objects, generic.Object())
 	carried = append(carried, decode.Objects(objects))
@@ -50,8 +53,20 @@ func Formats() []decode.Stream {
 	carried = append(carried, remotetool.Streams()...)
 	carried = append(carried, syslog.Files(inner))
 	list := []decode.Stream{pcap.Stream(), evtx.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream(), mailverdict.Stream()}
+	list = append(list, cloudExports()...)
 	list = append(list, carried...)
 	return append(list, mail.Stream())
+}
+
+// cloudObjects returns the records of cloud services.
+func cloudObjects() []decode.Object {
+	return slices.Concat(entra.Objects(), m365.Objects(), cloudtrail.Objects())
+}
+
+// cloudExports returns the tables that people export from cloud services. Whole files alone are recognised, by their
+// header; no other record carries one.
+func cloudExports() []decode.Stream {
+	return slices.Concat(entra.Streams(), m365.Streams(), cloudtrail.Streams())
 }
 
 // recognise returns the format of a file by its first bytes, and a reader that gives them again.

@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -36,7 +38,7 @@ func decoded(t testing.TB, name string) []*ocsf.Event {
 		t.Fatal(err)
 	}
 	s := &sink{t: t}
-	formats := decode.Objects(slices.Concat(windows.Objects(), entra.Objects()))
+	formats := decode.Objects(slices.Concat(windows.Objects(), entra.Objects(), m365.Objects(), cloudtrail.Objects()))
 	if err := formats.Read(context.Background(), filepath.Base(name), bytes.NewReader(raw), s); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 // Objects returns the stream format that frames JSON objects and gives each to the first format that matches.
-// Objects come one a line, one after the other, in an array, or inside {"Records":[…]} or {"value":[…]}, in UTF-8
-// or, with a byte order mark, UTF-16. The number of a record is its line's where a file has an object a line,
+// Objects come one a line, one after the other, in an array, or inside {"Records":[…]}, {"value":[…]} or another of the
+// lists that services wrap them in, in UTF-8 or, with a byte order mark, UTF-16. The number of a record is its line's where a file has an object a line,
 // else its ordinal.
 func Objects(formats []Object) Stream {
 	return Stream{
@@ -61,7 +61,7 @@ func utf8Of(r io.Reader) io.Reader {
 
 // wrapper matches the beginning of an object that only wraps a list of records: plain members, then the list.
 var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]*"\s*:\s*(?:` + wrapperText + `|\[\s*(?:` + wrapperText + `\s*,?\s*){0,8}\]|-?[0-9.]{1,20}|true|false|null)\s*,\s*){0,8}` +
-	`"(?i:records|value|events|logEvents)"\s*:\s*\[\s*[\{\]]`)
+	`"(?i:records|value|events|logEvents|items|entries)"\s*:\s*\[\s*[\{\]]`)
 
 // maxWrapper is how much of an object is looked at: what stands before a wrapper's list is short.
 const maxWrapper = 4 << 10
@@ -280,19 +280,7 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 			return true
 		}
 	}
-	for i := range o.formats {
-		f := &o.formats[i]
-		if !f.Match(obj) {
-			continue
-		}
-		e := obj.event()
-		if err := f.Decode(obj, e); err != nil {
-			o.sink.Bad(n, f.Name+": "+err.Error(), raw)
-			return true
-		}
-		if f.Carries == nil || !o.carried(i, obj, e, n, raw) {
-			o.sink.Event(e, n, raw)
-		}
+	if o.match(obj, n, raw) {
 		return true
 	}
 	if obj.v != nil && holdsList(obj.v) && isWrapper(raw) {
@@ -308,10 +296,30 @@ func (o *objectReader) record(n int64, raw []byte) bool {
 	return true
 }
 
+// match gives an object to the first format that matches it; false where none does.
+func (o *objectReader) match(obj *JSON, n int64, raw []byte) bool {
+	for i := range o.formats {
+		f := &o.formats[i]
+		if !f.Match(obj) {
+			continue
+		}
+		e := obj.event()
+		if err := f.Decode(obj, e); err != nil {
+			o.sink.Bad(n, f.Name+": "+err.Error(), raw)
+			return true
+		}
+		if f.Carries == nil || !o.carried(i, obj, e, n, raw) {
+			o.sink.Event(e, n, raw)
+		}
+		return true
+	}
+	return false
+}
+
 const unknownObject = "JSON of no known source"
 
 // lists are the names of a wrapper's list.
-var lists = []string{"records", "value", "events", "logevents"}
+var lists = []string{"records", "value", "events", "logevents", "items", "entries"}
 
 // holdsList reports whether an object has a list of a wrapper's name; the pattern is costly to ask of every object.
 func holdsList(v *fastjson.Value) (found bool) {

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
@@ -19,39 +20,42 @@ func isAudit(o *decode.JSON) bool {
 }
 
 func audit(o *decode.JSON, e *ocsf.Event) error {
-	if err := start(o, e, "entra/audit", "azure", "activityDateTime", "properties.activityDateTime", "ActivityDateTime", "time", "TimeGenerated"); err != nil {
+	if err := decode.BeginCloud(o, e, "entra/audit", "azure", "activityDateTime", "properties.activityDateTime", "ActivityDateTime", "time", "TimeGenerated"); err != nil {
 		return err
 	}
-	expand(e, "InitiatedBy", "TargetResources", "AdditionalDetails")
-	v := &view{e: e, pascal: true}
+	decode.Expand(e, "InitiatedBy", "TargetResources", "AdditionalDetails")
+	v := &decode.View{Event: e, Pascal: true}
 	if o.Has("properties") {
-		v.prefix = "properties."
+		v.Prefix = "properties."
+		decode.Lift(e, v.Prefix)
 	}
 	c := e.Cloud
-	c.Operation = strings.TrimSpace(v.s("activityDisplayName", "operationName", "OperationName"))
-	e.SourceID = v.s("id")
-	c.ResourceTenant = v.s("AADTenantId", "aadTenantId")
+	c.Operation = strings.TrimSpace(v.Value("activityDisplayName", "operationName", "OperationName"))
+	e.SourceID = v.Value("id")
+	c.ResourceTenant = v.Value("AADTenantId", "aadTenantId")
 	if c.ResourceTenant == "" {
 		c.ResourceTenant = e.Fields.Value("tenantId")
 	}
-	c.HomeTenant = v.s("initiatedBy.user.homeTenantId")
-	c.AppName = v.s("initiatedBy.app.displayName")
-	c.AppID = v.s("initiatedBy.app.appId")
-	e.Status = result(v.s("result"))
+	c.HomeTenant = v.Value("initiatedBy.user.homeTenantId")
+	c.AppName = v.Value("initiatedBy.app.displayName")
+	c.AppID = v.Value("initiatedBy.app.appId")
+	e.Status = decode.StatusOf(v.Value("result"))
 	if e.Status == ocsf.StatusFailure {
-		c.ErrorCode = v.s("resultReason", "resultDescription")
+		c.ErrorCode = v.Value("resultReason", "resultDescription")
 	}
-	v.src("initiatedBy.user.ipAddress", "callerIpAddress", "initiatedBy.app.ipAddress")
-	e.Actor = ocsf.User{Name: strings.ToLower(v.s("initiatedBy.user.userPrincipalName")), UID: v.s("initiatedBy.user.id")}
+	v.Source("initiatedBy.user.ipAddress", "callerIpAddress", "initiatedBy.app.ipAddress")
+	e.Actor = ocsf.User{Name: strings.ToLower(v.Value("initiatedBy.user.userPrincipalName")), UID: v.Value("initiatedBy.user.id")}
 	if e.Actor.Name == "" {
-		e.Actor = ocsf.User{Name: strings.ToLower(v.s("initiatedBy.app.displayName", "initiatedBy.app.servicePrincipalName", "initiatedBy.user.displayName", "identity")),
-			UID: v.s("initiatedBy.app.servicePrincipalId", "initiatedBy.user.id")}
-		c.ServicePrin = v.s("initiatedBy.app.servicePrincipalId", "initiatedBy.app.appId", "initiatedBy.app.displayName") != ""
+		e.Actor = ocsf.User{Name: strings.ToLower(v.Value("initiatedBy.app.displayName", "initiatedBy.app.servicePrincipalName", "initiatedBy.user.displayName", "identity")),
+			UID: v.Value("initiatedBy.app.servicePrincipalId", "initiatedBy.user.id")}
+		c.ServicePrin = v.Value("initiatedBy.app.servicePrincipalId", "initiatedBy.app.appId", "initiatedBy.app.displayName") != ""
 	}
-	v.targets()
-	e.Class, e.Activity = directoryClass(v.s("category", "Category"), c.Operation)
-	key(e, "entra-request", v.s("id"))
-	key(e, "entra-request", v.s("correlationId"))
+	c.UserAgent = v.Value("userAgent")
+	targets(v)
+	changed(e)
+	e.Class, e.Activity = directoryClass(v.Value("category", "Category"), c.Operation)
+	decode.AddJoinKey(e, "entra-request", v.Value("id"))
+	decode.AddJoinKey(e, "entra-request", v.Value("correlationId"))
 	return nil
 }
 
@@ -59,15 +63,15 @@ func audit(o *decode.JSON, e *ocsf.Event) error {
 const maxTargets = 16
 
 // targets sets the account that was changed and the resource that was touched.
-func (v *view) targets() {
-	e := v.e
+func targets(v *decode.View) {
+	e := v.Event
 	var names []string
 	for i := range maxTargets {
 		t := "targetResources." + string(rune('0'+i%10))
 		if i >= 10 {
 			t = "targetResources.1" + string(rune('0'+i-10))
 		}
-		upn, name, id := v.s(t+".userPrincipalName"), v.s(t+".displayName"), v.s(t+".id")
+		upn, name, id := v.Value(t+".userPrincipalName"), v.Value(t+".displayName"), v.Value(t+".id")
 		if upn == "" && name == "" && id == "" {
 			break
 		}
@@ -91,12 +95,33 @@ func (v *view) targets() {
 func directoryClass(category, operation string) (ocsf.ClassUID, string) {
 	switch category {
 	case "GroupManagement":
-		return ocsf.ClassGroupManagement, activityOf(operation)
+		return ocsf.ClassGroupManagement, decode.ActivityOf(operation)
 	case "UserManagement":
 		if strings.Contains(strings.ToLower(operation), "password") {
 			return ocsf.ClassAccountChange, "password reset"
 		}
-		return ocsf.ClassAccountChange, activityOf(operation)
+		return ocsf.ClassAccountChange, decode.ActivityOf(operation)
 	}
-	return ocsf.ClassAPIActivity, activityOf(operation)
+	return ocsf.ClassAPIActivity, decode.ActivityOf(operation)
+}
+
+// maxChanged is how many changed properties are looked at.
+const maxChanged = 64
+
+// changed adds the new value of properties whose name is a path (ConsentContext.IsAdminConsent) under that name,
+// as rules speak of them.
+func changed(e *ocsf.Event) {
+	var more []ocsf.Field
+	for _, f := range e.Fields {
+		if len(more) == maxChanged || !strings.Contains(f.Value, ".") || !endsFold(f.Name, ".displayName") || !strings.Contains(strings.ToLower(f.Name), "modifiedproperties.") {
+			continue
+		}
+		base := f.Name[:len(f.Name)-len("displayName")]
+		if value := cmp.Or(e.Fields.Value(base+"newValue"), e.Fields.Value(base+"NewValue")); value != "" {
+			more = append(more, ocsf.Field{Name: f.Value, Value: strings.Trim(value, `"`)})
+		}
+	}
+	for _, f := range more {
+		decode.AddFields(e, f)
+	}
 }

@@ -21,30 +21,33 @@ func isActivity(o *decode.JSON) bool {
 const claim = "http://schemas.microsoft.com/identity/claims/"
 
 func activity(o *decode.JSON, e *ocsf.Event) error {
-	if err := start(o, e, "azure/activity", "azure", "eventTimestamp", "time", "TimeGenerated", "EventSubmissionTimestamp"); err != nil {
+	if err := decode.BeginCloud(o, e, "azure/activity", "azure", "eventTimestamp", "time", "TimeGenerated", "EventSubmissionTimestamp"); err != nil {
 		return err
 	}
-	expand(e, "Claims", "Authorization", "HTTPRequest", "Properties", "claims", "authorization", "httpRequest", "identity", "properties")
-	v := &view{e: e, pascal: true}
+	decode.Expand(e, "Claims", "Authorization", "HTTPRequest", "Properties", "claims", "authorization", "httpRequest", "identity", "properties")
+	v := &decode.View{Event: e, Pascal: true}
+	if o.Has("properties") {
+		decode.Lift(e, "properties.")
+	}
 	c := e.Cloud
 	claims := func(names ...string) string {
 		for _, n := range names {
 			for _, p := range [...]string{"claims.", "identity.claims.", "Claims.", "Claims_d."} {
-				if x := v.s(p + n); x != "" {
+				if x := v.Value(p + n); x != "" {
 					return x
 				}
 			}
 		}
 		return ""
 	}
-	c.Operation = v.s("operationName.value", "OperationNameValue", "operationName", "OperationName")
-	c.Resource = v.s("resourceId", "_ResourceId")
-	c.ResourceTenant = v.s("tenantId", "properties.tenantId")
+	c.Operation = v.Value("operationName.value", "OperationNameValue", "operationName", "OperationName")
+	c.Resource = v.Value("resourceId", "_ResourceId")
+	c.ResourceTenant = v.Value("tenantId", "properties.tenantId")
 	c.HomeTenant = claims(claim+"tenantid", "tid")
 	c.AppID = claims("appid", "azp")
 	c.AppName = claims("app_displayname")
-	e.SourceID = v.s("eventDataId", "EventDataId")
-	caller := v.s("caller", "Caller")
+	e.SourceID = v.Value("eventDataId", "EventDataId")
+	caller := v.Value("caller", "Caller")
 	if caller == "" {
 		caller = claims("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "upn", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name", "name", "appid")
 	}
@@ -52,16 +55,16 @@ func activity(o *decode.JSON, e *ocsf.Event) error {
 	e.User = ocsf.User{Name: strings.ToLower(caller), UID: object}
 	e.Actor = e.User
 	c.ServicePrin = caller != "" && !strings.Contains(caller, "@") || claims("idtyp") == "app"
-	v.src("callerIpAddress", "httpRequest.clientIpAddress", "HTTPRequest.clientIpAddress", "CallerIpAddress")
+	v.Source("callerIpAddress", "httpRequest.clientIpAddress", "HTTPRequest.clientIpAddress", "CallerIpAddress")
 	if !e.Src.IP.IsValid() {
-		e.Src.IP, e.Src.Port = addr(claims("ipaddr"))
+		e.Src.IP, e.Src.Port = decode.Address(claims("ipaddr"))
 	}
-	status := v.s("status.value", "ActivityStatusValue", "resultType", "ResultType", "ActivityStatus")
-	if e.Status = result(status); e.Status == ocsf.StatusFailure {
-		c.ErrorCode = v.s("subStatus.value", "ActivitySubstatusValue", "resultSignature")
+	status := v.Value("status.value", "ActivityStatusValue", "resultType", "ResultType", "ActivityStatus")
+	if e.Status = decode.StatusOf(status); e.Status == ocsf.StatusFailure {
+		c.ErrorCode = v.Value("subStatus.value", "ActivitySubstatusValue", "resultSignature")
 	}
-	e.Class, e.Activity = ocsf.ClassAPIActivity, activityOf(c.Operation)
-	key(e, "entra-request", v.s("correlationId"))
-	key(e, "entra-token", claims("uti"))
+	e.Class, e.Activity = ocsf.ClassAPIActivity, decode.ActivityOf(c.Operation)
+	decode.AddJoinKey(e, "entra-request", v.Value("correlationId"))
+	decode.AddJoinKey(e, "entra-token", claims("uti"))
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // Analytics, by their category.
 func isSignin(o *decode.JSON) bool {
 	if c := category(o); c != "" {
-		return strings.HasSuffix(c, "SignInLogs")
+		return endsFold(c, "SignInLogs")
 	}
 	return (o.Has("createdDateTime") || o.Has("CreatedDateTime")) &&
 		(o.Has("appId") || o.Has("AppId") || o.Has("appDisplayName") || o.Has("AppDisplayName")) &&
@@ -20,39 +20,41 @@ func isSignin(o *decode.JSON) bool {
 }
 
 func signin(o *decode.JSON, e *ocsf.Event) error {
-	if err := start(o, e, "entra/signin", "azure", "createdDateTime", "properties.createdDateTime", "CreatedDateTime", "time", "TimeGenerated"); err != nil {
+	if err := decode.BeginCloud(o, e, "entra/signin", "azure", "createdDateTime", "properties.createdDateTime", "CreatedDateTime", "time", "TimeGenerated"); err != nil {
 		return err
 	}
-	expand(e, "Status", "LocationDetails", "DeviceDetail", "properties.status", "status")
-	v := &view{e: e, pascal: o.Has("CreatedDateTime") || o.Has("TimeGenerated")}
+	decode.Expand(e, "Status", "LocationDetails", "DeviceDetail", "properties.status", "status")
+	v := &decode.View{Event: e, Pascal: o.Has("CreatedDateTime") || o.Has("TimeGenerated")}
 	if o.Has("properties") {
-		v.prefix = "properties."
+		v.Prefix = "properties."
+		decode.Lift(e, v.Prefix)
 	}
 	c := e.Cloud
 	e.Class, e.Activity = ocsf.ClassAuthentication, "logon"
-	e.SourceID = v.s("id", "originalRequestId")
+	e.SourceID = v.Value("id", "originalRequestId")
 	c.Operation = "sign-in"
-	c.AppID, c.AppName = v.s("appId"), v.s("appDisplayName")
-	c.Resource = v.s("resourceDisplayName", "resourceId")
-	c.HomeTenant = v.s("homeTenantId")
-	c.ResourceTenant = v.s("resourceTenantId", "AADTenantId", "aadTenantId")
+	c.AppID, c.AppName = v.Value("appId"), v.Value("appDisplayName")
+	c.Resource = v.Value("resourceDisplayName", "resourceId")
+	c.HomeTenant = v.Value("homeTenantId")
+	c.ResourceTenant = v.Value("resourceTenantId", "AADTenantId", "aadTenantId")
 	if c.ResourceTenant == "" {
-		c.ResourceTenant = v.e.Fields.Value("tenantId")
+		c.ResourceTenant = e.Fields.Value("tenantId")
 	}
-	c.CrossTenant = v.s("crossTenantAccessType")
-	c.AppOwnerTenant = v.s("appOwnerTenantId")
-	c.CredentialID = v.s("servicePrincipalCredentialKeyId")
-	c.Interactive = v.s("isInteractive") == "true"
-	c.MFA = v.s("authenticationRequirement")
-	c.ASN = number(v.s("autonomousSystemNumber"))
-	c.Country = strings.ToUpper(v.s("location.countryOrRegion", "locationDetails.countryOrRegion"))
+	c.CrossTenant = spelled(v.Value("crossTenantAccessType"), "none", "b2bCollaboration", "b2bDirectConnect", "microsoftSupport", "serviceProvider", "passthrough")
+	c.AppOwnerTenant = v.Value("appOwnerTenantId")
+	c.CredentialID = v.Value("servicePrincipalCredentialKeyId")
+	c.Interactive = v.Value("isInteractive") == "true"
+	c.MFA = spelled(v.Value("authenticationRequirement"), "singleFactorAuthentication", "multiFactorAuthentication")
+	c.ASN = decode.Number(v.Value("autonomousSystemNumber"))
+	c.Country = strings.ToUpper(v.Value("location.countryOrRegion", "locationDetails.countryOrRegion"))
 	if c.Country == "" {
-		if code := v.s("location", "Location"); len(code) == 2 {
+		place := v.Value("location", "Location") // DE in tables; Bonn, Nordrhein-Westfalen, DE in portal exports
+		if code := strings.TrimSpace(place[strings.LastIndexByte(place, ',')+1:]); len(code) == 2 {
 			c.Country = strings.ToUpper(code)
 		}
 	}
-	c.UserAgent = v.s("userAgent")
-	c.ErrorCode = v.s("status.errorCode", "resultType", "ResultType", "errorCode")
+	c.UserAgent = v.Value("userAgent")
+	c.ErrorCode = v.Value("status.errorCode", "resultType", "ResultType", "errorCode")
 	switch c.ErrorCode {
 	case "":
 	case "0":
@@ -60,22 +62,23 @@ func signin(o *decode.JSON, e *ocsf.Event) error {
 	default:
 		e.Status = ocsf.StatusFailure
 	}
-	v.src("ipAddress", "IPAddress", "callerIpAddress", "ipAddressFromResourceProvider")
-	e.Device = strings.ToLower(v.s("deviceDetail.displayName"))
-	v.principal()
-	key(e, "entra-request", v.s("id"))
-	key(e, "entra-request", v.s("correlationId"))
-	key(e, "entra-token", v.s("uniqueTokenIdentifier"))
+	v.Source("ipAddress", "IPAddress", "callerIpAddress", "ipAddressFromResourceProvider")
+	e.Device = strings.ToLower(v.Value("deviceDetail.displayName"))
+	principal(v)
+	portalNames(v)
+	decode.AddJoinKey(e, "entra-request", v.Value("id"))
+	decode.AddJoinKey(e, "entra-request", v.Value("correlationId"))
+	decode.AddJoinKey(e, "entra-token", v.Value("uniqueTokenIdentifier"))
 	return nil
 }
 
 // principal sets who signed in: a person by principal name, or an app by its name.
-func (v *view) principal() {
-	e := v.e
-	upn := v.s("userPrincipalName")
-	sp := v.s("servicePrincipalId", "managedIdentityId")
-	name := v.s("servicePrincipalName")
-	kinds := v.s("signInEventTypes", "category", "Category")
+func principal(v *decode.View) {
+	e := v.Event
+	upn := v.Value("userPrincipalName")
+	sp := v.Value("servicePrincipalId", "managedIdentityId")
+	name := v.Value("servicePrincipalName")
+	kinds := v.Value("signInEventTypes", "category", "Category")
 	c := e.Cloud
 	c.ServicePrin = upn == "" && (sp != "" || name != "") ||
 		strings.Contains(kinds, "servicePrincipal") || strings.Contains(kinds, "managedIdentity") ||
@@ -88,7 +91,22 @@ func (v *view) principal() {
 		return
 	}
 	if upn == "" {
-		upn = v.s("userDisplayName", "userId")
+		upn = v.Value("userDisplayName", "userId")
 	}
-	e.User = ocsf.User{Name: strings.ToLower(upn), UID: v.s("userId")}
+	e.User = ocsf.User{Name: strings.ToLower(upn), UID: v.Value("userId")}
+}
+
+// protocols are the words that the portal shows for authentication protocols, which rules look for.
+var protocols = map[string]string{"devicecode": "Device Code", "ropc": "ROPC"}
+
+// portalNames adds the names that the portal shows where the record has others.
+func portalNames(v *decode.View) {
+	e := v.Event
+	decode.AddFields(e,
+		ocsf.Field{Name: "ActivityDetails", Value: "Sign-ins"},
+		ocsf.Field{Name: "ClientApp", Value: v.Value("clientAppUsed")},
+		ocsf.Field{Name: "Username", Value: v.Value("userPrincipalName")},
+		ocsf.Field{Name: "ResultDescription", Value: v.Value("status.failureReason", "resultDescription")},
+		ocsf.Field{Name: "properties.message", Value: protocols[strings.ToLower(strings.ReplaceAll(v.Value("authenticationProtocol"), " ", ""))]},
+	)
 }

@@ -5,11 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
@@ -33,7 +36,7 @@ func TestNobodyClaimsAnothersFiles(t *testing.T) {
 		t.Skip("no sample data: set BREAKWATER_DATA to its folder")
 	}
 	own := map[string]string{"openvpn.log": "openvpn", "asa.log": "cisco/asa", "globalprotect.csv": "globalprotect"}
-	objects := append(append(windows.Objects(), entra.Objects()...), remotetool.Objects()...)
+	objects := slices.Concat(windows.Objects(), entra.Objects(), m365.Objects(), cloudtrail.Objects(), remotetool.Objects())
 	streams := append(vpn.Streams(), remotetool.Streams()...)
 	files, records := 0, 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
