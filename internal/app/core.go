@@ -286,6 +286,7 @@ func (c *core) notes() []string {
 	if n := len(c.setup.RuleErrors); n > 0 {
 		out = append(out, fmt.Sprintf("%d rules were not loaded; `breakwater rule check` lists them.", n))
 	}
+	out = append(out, c.ruleNotes()...)
 	if c.graph.Left > 0 {
 		out = append(out, fmt.Sprintf("%d events belonged to sessions beyond the limit of the hop graph and were left out of traces.", c.graph.Left))
 	}

@@ -138,7 +138,7 @@ func (s *Setup) loadIndicators(names []string) error {
 
 func (s *Setup) detectors() ([]detect.Detector, error) {
 	ctx := detect.Context{Model: s.Model}
-	list := []detect.Detector{remotetool.New(ctx), fanout.New(ctx), beacon.New(ctx), firstcontact.New(ctx), recon.New(ctx), enumeration.New(ctx), lateral.New(ctx), phish.New(ctx), sigma.NewDetector(s.Rules, ctx)}
+	list := []detect.Detector{remotetool.New(ctx), fanout.New(ctx), beacon.New(ctx), firstcontact.New(ctx), recon.New(ctx), enumeration.New(ctx), lateral.New(ctx), phish.New(ctx), sigma.NewDetector(s.Rules, ctx, s.allowed()...)}
 	if s.Indicators != nil {
 		list = append(list, indicator.New(ctx, *s.Indicators))
 	}
@@ -209,6 +209,7 @@ func (p *pipeline) notes() []string {
 		}
 		out = append(out, "Rule not loaded: "+e.Error())
 	}
+	out = append(out, p.ruleNotes()...)
 	if p.sorter.Duplicates > 0 {
 		out = append(out, fmt.Sprintf("%d records were delivered more than once and counted once.", p.sorter.Duplicates))
 	}

@@ -18,6 +18,7 @@ type stages struct {
 	telemetry  *campaign.Telemetry
 	graph      *hop.Graph
 	engine     *detect.Engine
+	detectors  []detect.Detector // the engine's
 }
 
 func newStages(s *Setup) (*stages, error) {
@@ -33,6 +34,7 @@ func newStages(s *Setup) (*stages, error) {
 		telemetry:  campaign.NewTelemetry(),
 		graph:      hop.NewGraph(),
 		engine:     detect.NewEngine(s.Model.Version, detectors...),
+		detectors:  detectors,
 	}, nil
 }
 
