@@ -22,7 +22,9 @@ type MailGate struct {
 	Several    MailSeveral
 	Hold       MailHold
 	Mailboxes  []Mailbox
-	Journal    *MailJournal // nil: no journal reports are taken in by SMTP
+	Journal    *MailJournal  // nil: no journal reports are taken in by SMTP
+	Poll       time.Duration // between two looks at a mailbox of kind reports or journal
+	Sweep      *MailSweep    // nil: no sweep starts by itself
 }
 
 // Milter is one place to listen for a mail server.
@@ -109,7 +111,7 @@ func DefaultMailGate() *MailGate {
 	}
 	return &MailGate{
 		ID: strings.ToLower(host), Budget: MailBudget{Whole: 5 * time.Second, DNS: 2 * time.Second, Clamd: 2 * time.Second},
-		Unscanned: MailPass, Mode: MailObserve, Several: MailStrictest,
+		Unscanned: MailPass, Mode: MailObserve, Several: MailStrictest, Poll: time.Minute,
 		Hold: MailHold{In: HoldMTA, Release: []string{"postsuper", "-H", "{id}"}, Delete: []string{"postsuper", "-d", "{id}"}, Retention: 30 * 24 * time.Hour},
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // mailKeys are the keys of the mail section.
-var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "model", "mode", "policies", "several", "hold", "mailboxes", "journal"}
+var mailKeys = []string{"id", "trusted_ids", "milter", "budget", "unscanned", "clamd", "model", "mode", "policies", "several", "hold", "mailboxes", "journal", "poll", "thanks", "sweep"}
 
 // mailGate reads the mail section; nil where the file has none.
 func (d *declared) mailGate(r *reader, root *object) *MailGate {
@@ -72,6 +72,7 @@ func (d *declared) mailGate(r *reader, root *object) *MailGate {
 	}
 	d.checkDoors(o, m)
 	m.Mailboxes, m.Journal = d.mailboxes(o), d.mailJournal(o)
+	o.mailFollow(m)
 	return m
 }
 

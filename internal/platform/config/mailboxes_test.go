@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMailboxesAreRead(t *testing.T) {
@@ -70,5 +71,37 @@ func TestBadMailboxesAreRefused(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestSweepsThatStartByThemselvesAreRead(t *testing.T) {
+	const box = "  mailboxes:\n    - {name: a, tenant: acme, kind: sweep, host: h.example, user: ana, password_file: /p}\n    - {name: r, tenant: acme, kind: reports, host: h.example, user: r, password_file: /p}\n"
+	m, _, err := parseMail(t, "mail:\n"+box+"  sweep: {}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Sweep; s == nil || len(s.On) != 3 || s.Act != SweepList || s.Since != 48*time.Hour || s.PerHour != 20 || s.Most != 200 || m.Poll != time.Minute {
+		t.Errorf("the defaults are %+v, poll %s", m.Sweep, m.Poll)
+	}
+	m, _, err = parseMail(t, "mail:\n"+box+"  poll: 30s\n  thanks: {from: s@acme.example, host: smtp.acme.example}\n  sweep: {on: [indicator, indicator], act: apply, since: 12h, per_hour: 3, most: 5}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Sweep; !slices.Equal(s.On, []MailTrigger{SweepOnIndicator}) || s.Act != SweepApply || s.Since != 12*time.Hour || s.PerHour != 3 || s.Most != 5 || m.Poll != 30*time.Second {
+		t.Errorf("read: %+v, poll %s", s, m.Poll)
+	}
+	if r := m.MailboxesOf("acme", MailboxReports)[0]; r.Thanks == nil || r.Thanks.From != "s@acme.example" {
+		t.Errorf("the thanks of all are not those of a mailbox without its own: %+v", r.Thanks)
+	}
+	if a := m.MailboxesOf("acme", MailboxSweep)[0]; a.Thanks != nil {
+		t.Error("a swept mailbox thanks")
+	}
+	if m, _, err = parseMail(t, "mail: {mode: observe}\n"); err != nil || m.Sweep != nil {
+		t.Errorf("without the key: %+v, %v", m.Sweep, err)
+	}
+	for section, want := range map[string]string{"{on: [rumour]}": "starts no sweep", "{act: delete}": "no act of a sweep", "{since: 1s}": "since", "{per_hour: 0}": "per_hour", "{most: 100000}": "most"} {
+		if _, _, err := parseMail(t, "mail:\n"+box+"  sweep: "+section+"\n"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", section, err, want)
+		}
 	}
 }

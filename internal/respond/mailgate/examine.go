@@ -63,10 +63,10 @@ func (g *Gate) examineFor(ctx context.Context, s *site, m *milter.Message, parts
 	return x, nil
 }
 
-// prove asks who sent a message that came in, and returns a function that waits for the answer; it is nil where nobody
+// prove asks who sent a message that came in, also of a copy of it, and returns a function that waits for the answer; it is nil where nobody
 // asks, or nothing came in time. A message with a listed server's results was proven there.
 func (g *Gate) prove(ctx context.Context, s *site, m *milter.Message, parts []part) func() Proof {
-	if !slices.ContainsFunc(parts, func(p part) bool { return p.direction == Inbound }) {
+	if !slices.ContainsFunc(parts, func(p part) bool { return p.direction != Outbound }) {
 		return func() Proof { return nil }
 	}
 	if p, ok := s.foreign(m); ok {

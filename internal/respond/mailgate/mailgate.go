@@ -85,7 +85,7 @@ type Options struct {
 	// Observed takes each message that no policy acted on, with what would have been done; where near is false its
 	// number alone counts. It must not wait.
 	Observed func(o Observed, near bool)
-	Log    *slog.Logger
+	Log      *slog.Logger
 }
 
 // Gate judges messages. It is safe for concurrent use.
@@ -191,21 +191,49 @@ func word(ctx context.Context, otherwise string) string {
 }
 
 // Examine judges a message for one tenant and does nothing with it but learn and publish: for journal reports, and for
-// what users report. The recipients are those of the tenant.
+// what users report. The recipients are those of the tenant. What a user reports is not learned from: somebody doubts it,
+// whatever the verdict.
 func (g *Gate) Examine(ctx context.Context, id tenant.ID, m *milter.Message, direction string) (*ocsf.Event, error) {
+	x, err := g.examineOne(ctx, id, m, direction)
+	if err != nil {
+		return nil, err
+	}
+	p := &x.parts[0]
+	p.verdict.Action = "pass"
+	if direction != Reported {
+		g.learn(ctx, x)
+	}
+	g.publish(m, x, p, false)
+	return p.event, nil
+}
+
+// Assess judges a message for one tenant as Examine does, by the thresholds of the first recipient's policy, and neither
+// learns nor publishes: for mail that lies in mailboxes.
+func (g *Gate) Assess(ctx context.Context, id tenant.ID, m *milter.Message, direction string) (ocsf.MailVerdict, error) {
+	x, err := g.examineOne(ctx, id, m, direction)
+	if err != nil {
+		return ocsf.MailVerdict{}, err
+	}
+	recipient := ""
+	if len(m.Recipients) > 0 {
+		recipient = m.Recipients[0]
+	}
+	return apply(g.site.Load().settings.Policy(id, recipient), x.parts[0].verdict), nil
+}
+
+// examineOne examines a message for one tenant. A panic is an error, so that nobody's mail stops that of others.
+func (g *Gate) examineOne(ctx context.Context, id tenant.ID, m *milter.Message, direction string) (x *examined, err error) {
 	s := g.site.Load()
 	if s.model.Tenant(id) == nil {
 		return nil, fmt.Errorf("judging a mail of %q: no such tenant is declared", id)
 	}
-	x, err := g.examineFor(ctx, s, m, []part{{tenant: id, direction: direction, recipients: m.Recipients}})
-	if err != nil {
+	defer g.caught(m, func() {
+		x, err = nil, fmt.Errorf("judging a mail of %s: it failed in here, which is a bug of ours", id)
+	})
+	if x, err = g.examineFor(ctx, s, m, []part{{tenant: id, direction: direction, recipients: m.Recipients}}); err != nil {
 		return nil, fmt.Errorf("judging a mail of %s: %w", id, err)
 	}
-	p := &x.parts[0]
-	p.verdict.Action = "pass"
-	g.learn(ctx, x)
-	g.publish(m, x, p, false)
-	return p.event, nil
+	return x, nil
 }
 
 // reference names a message to people: the mail server's queue id, or the beginning of its hash.

@@ -14,6 +14,7 @@ const (
 	Inbound  = "inbound"
 	Outbound = "outbound"
 	Journal  = "journal"
+	Reported = "report" // by a user who got it
 )
 
 // part is a message as one tenant is concerned with it.

@@ -35,6 +35,7 @@ type Delivered struct {
 	Hosts     []string  `json:"hosts,omitempty"`
 	Hashes    []string  `json:"hashes,omitempty"` // SHA-256 of attachments
 	BodyHash  string    `json:"body_hash,omitempty"`
+	Key       string    `json:"key,omitempty"` // of the copy that told of it, so that one that comes again is known
 }
 
 // DeliveredOf makes the entry of a judged message.
@@ -61,6 +62,32 @@ type Ledger struct {
 	mu   sync.Mutex
 	f    *os.File
 	size int64
+	keys map[string]bool // of the newest entries
+	ring []string        // the same, in their order
+}
+
+// maxKeys is how many copies are known again: a sender that got no answer comes again within days.
+const maxKeys = 50_000
+
+// Has reports whether a copy of that key was noted, of the newest 50,000.
+func (l *Ledger) Has(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keys[key]
+}
+
+func (l *Ledger) remember(key string) {
+	if key == "" || l.keys[key] {
+		return
+	}
+	if len(l.ring) >= maxKeys {
+		for _, k := range l.ring[:maxKeys/10] {
+			delete(l.keys, k)
+		}
+		l.ring = append([]string(nil), l.ring[maxKeys/10:]...)
+	}
+	l.keys[key] = true
+	l.ring = append(l.ring, key)
 }
 
 // OpenLedger opens a tenant's ledger below a folder.
@@ -72,7 +99,12 @@ func OpenLedger(dir string, id tenant.ID) (*Ledger, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	l := &Ledger{id: id, path: path}
+	l := &Ledger{id: id, path: path, keys: map[string]bool{}}
+	for _, p := range []string{path + ".old", path} {
+		if err := eachDelivered(p, func(d *Delivered) { l.remember(d.Key) }); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -131,6 +163,7 @@ func (l *Ledger) Add(d Delivered) error {
 	if err != nil {
 		return fmt.Errorf("noting delivered mail: %w", err)
 	}
+	l.remember(d.Key)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,7 @@ type Thanks struct {
 	InReplyTo string   // Message-ID of the report, with angle brackets; may be empty
 	Text      []string // paragraphs
 	Key       string   // the same for the same report
+	Mailbox   string   // that the report came to: its name and its user
 	Time      time.Time
 }
 
@@ -84,9 +86,10 @@ type DeskOptions struct {
 type Desk struct {
 	o     DeskOptions
 	steps *steps
+	lock  io.Closer
 }
 
-// OpenDesk opens a desk.
+// OpenDesk opens a desk. A tenant has one at a time: a second is ErrBusy.
 func OpenDesk(o DeskOptions) (*Desk, error) {
 	if o.Tenant == "" || o.Judge == nil || o.State == "" {
 		return nil, errors.New("taking reports: a tenant, a folder for the state and a judge are needed")
@@ -97,15 +100,26 @@ func OpenDesk(o DeskOptions) (*Desk, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s, err := openSteps(filepath.Join(o.State, folderOf(o.Tenant), "reports", "steps"), o.Now())
-	if err != nil {
+	dir := filepath.Join(o.State, folderOf(o.Tenant), "reports")
+	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	return &Desk{o, s}, nil
+	lock, err := tryLock(filepath.Join(dir, "lock"))
+	if errors.Is(err, errHeld) {
+		return nil, fmt.Errorf("taking reports of %s: another process takes them already, such as `breakwater serve`: %w", o.Tenant, ErrBusy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("taking reports of %s: locking the state: %w", o.Tenant, err)
+	}
+	s, err := openSteps(filepath.Join(dir, "steps"), o.Now())
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &Desk{o, s, lock}, nil
 }
 
 // Close closes the desk.
-func (d *Desk) Close() error { return d.steps.close() }
+func (d *Desk) Close() error { return errors.Join(d.steps.close(), d.lock.Close()) }
 
 // Handle deals with one mail of the reports' mailbox.
 func (d *Desk) Handle(ctx context.Context, t Taken) error {
@@ -328,7 +342,7 @@ func (d *Desk) thank(ctx context.Context, t Taken, r *ReportMail, text []string)
 		d.o.Log.Warn("a reporter was not thanked", "tenant", d.o.Tenant, "err", err)
 		return false
 	}
-	err := d.o.Sender.Send(ctx, Thanks{To: r.Reporter, Subject: r.Subject, InReplyTo: r.MessageID, Text: text, Key: t.Key, Time: d.o.Now()})
+	err := d.o.Sender.Send(ctx, Thanks{To: r.Reporter, Subject: r.Subject, InReplyTo: r.MessageID, Text: text, Key: t.Key, Mailbox: t.Mailbox, Time: d.o.Now()})
 	if err != nil {
 		d.o.Log.Warn("a reporter was not thanked", "tenant", d.o.Tenant, "err", err)
 	}

@@ -204,6 +204,12 @@ func TestAReportIsJudgedKeptAnsweredAndOffered(t *testing.T) {
 	}
 
 	// A process that was stopped before the end was noted is given it again: nobody is thanked twice.
+	if _, err := OpenDesk(DeskOptions{Tenant: "acme", State: state, Judge: o.desk.o.Judge}); !errors.Is(err, ErrBusy) {
+		t.Errorf("a second desk beside the first: %v", err)
+	}
+	if err := o.desk.Close(); err != nil {
+		t.Fatal(err)
+	}
 	again := openOffice(t, state, o.box)
 	if err := again.desk.Handle(t.Context(), taken); err != nil {
 		t.Fatal(err)

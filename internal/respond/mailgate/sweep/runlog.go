@@ -31,7 +31,8 @@ type Kind string
 const (
 	KindSweep Kind = "sweep"
 	KindUndo  Kind = "undo"
-	kindTake  Kind = "take" // mail that was taken in goes to the folder of what is handled
+	KindOffer Kind = "offer" // a dry run that was kept: it moved nothing, and a person may accept it
+	kindTake  Kind = "take"  // mail that was taken in goes to the folder of what is handled
 )
 
 // Run is one sweep that moved messages, or one that put them back.
@@ -45,6 +46,8 @@ type Run struct {
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"` // zero: it was cut off, and the next run finishes it
 	Moves  []Move    `json:"moves,omitempty"`
+	// Criteria are those of an offer; empty for other runs.
+	Criteria *Criteria `json:"criteria,omitempty"`
 }
 
 // State is where a message of a run stands.

@@ -185,6 +185,11 @@ func (s *Sweeper) finishMailbox(ctx context.Context, a account, j *journal) erro
 // not in the quarantine folder any more stay where they are, and are told as problems. An undo that was cut off is
 // finished by calling it again.
 func (s *Sweeper) Undo(ctx context.Context, id, by string) (*Result, error) {
+	return s.undo(ctx, id, by, 0)
+}
+
+// undo puts back the message of a number; 0: all.
+func (s *Sweeper) undo(ctx context.Context, id, by string, only int) (*Result, error) {
 	run, err := s.Show(id)
 	if err != nil {
 		return nil, err
@@ -217,7 +222,7 @@ func (s *Sweeper) Undo(ctx context.Context, id, by string) (*Result, error) {
 	s.each(ctx, 4, res, func(ctx context.Context, a account) error {
 		var list []Move
 		for _, m := range run.Moves {
-			if m.Mailbox == a.name() && m.State == Moved && !done[m.Seq] {
+			if m.Mailbox == a.name() && m.State == Moved && !done[m.Seq] && (only == 0 || m.Seq == only) {
 				list = append(list, m)
 			}
 		}
