@@ -261,6 +261,9 @@ func (c *content) stories() {
 			}
 		}
 	}
+	if h := x.found.hits[listRun]; h >= 2 || h == 1 && x.ask.command != "" {
+		c.say("text-run-command", 1, "it says how to paste and run a command (“"+x.found.first[listRun]+"”)")
+	}
 	if money(x.text) && !answered {
 		c.say("text-money", 1, "it speaks of a sum of money")
 	}
@@ -308,13 +311,90 @@ func (c *content) body() {
 	if short && c.foreign != nil && c.sites <= 2 && links <= 4 && m.InReplyTo == "" {
 		c.say("short-with-link", 1, "it is short and leads to "+c.foreign.site)
 	}
-	if disguised(clipBytes(m.Text, 4000)) {
+	c.written()
+	if disguised(clipBytes(m.Text, 4000)) || atoi(c.f.Value("body.mixed")) > 1 {
 		c.say("text-disguised-letters", 1, "its text mixes alphabets within words")
 	}
 }
 
+// written: how text and links are written so that a filter reads something else than a person.
+func (c *content) written() {
+	f := c.f
+	if n := atoi(f.Value("body.split")); n > 2 {
+		c.say("text-cut", 1, "invisible characters cut "+strconv.Itoa(n)+" of its words")
+	}
+	if n := atoi(f.Value("body.bidi")); n > 0 && !rightToLeft(c.m.Text) {
+		c.say("text-turned", 1, "signs turn the direction of its writing")
+	}
+	if n := atoi(f.Value("body.fancy")); n > 8 {
+		c.say("text-fancy", 1, strconv.Itoa(n)+" of its letters are mathematical or circled signs")
+	}
+	if v := f.Value("body.charset"); v != "" {
+		share := 1.0
+		if !strings.EqualFold(v, "utf-7") {
+			share = 0.5
+		}
+		c.say("text-unusual-charset", share, "its character set "+v+" hides text from filters")
+	}
+	if f.Value("body.input") == "password" {
+		c.say("body-asks-password", 1, "it has a field for a password")
+	}
+	if h := f.Value("body.refresh"); h != "" {
+		c.say("body-moves-on", 1, "it moves on to "+h+" by itself")
+	}
+	if f.Value("body.script") != "" {
+		c.say("body-script", 1, "it holds a script")
+	}
+	if c.f.Value("body.textqr") != "" {
+		c.say("link-drawn-code", 1, "a code is drawn with characters instead of a picture")
+	}
+	if n := f.Value("qr.unread"); n != "" && len(c.m.Text) < 600 {
+		c.say("link-qr-unread", 1, "a picture has the corners of a code that cannot be read: "+clipText(n, 80))
+	}
+	for _, w := range [...]struct {
+		word  string
+		share float64
+	}{{"backslash", 1}, {"mixed", 1}, {"encoded", 0.8}, {"wide", 0.8}, {"numeric", 0.8}, {"hxxp", 0.2}, {"control", 0.2}, {"dot", 0.2}} { // old newsletters break long links into lines
+		if containsField(f.Value("links.odd"), w.word) {
+			c.say("link-disguised", w.share, "a link is written so that it hides where it leads ("+w.word+")")
+			break
+		}
+	}
+}
+
+// containsField reports whether a list joined by commas has the word.
+func containsField(list, word string) bool {
+	for list != "" {
+		var one string
+		if one, list, _ = strings.Cut(list, ","); strings.TrimSpace(one) == word {
+			return true
+		}
+	}
+	return false
+}
+
+// rightToLeft reports whether a text has letters of an alphabet that is written from the right, where signs of
+// direction are no disguise.
+func rightToLeft(s string) bool {
+	for _, r := range clipBytes(s, 4000) {
+		if unicode.Is(unicode.Hebrew, r) || unicode.Is(unicode.Arabic, r) {
+			return true
+		}
+	}
+	return false
+}
+
+func atoi(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // files: kinds of attachments beyond those that run.
 func (c *content) files() {
+	c.documents()
 	for i := range c.m.Attachments {
 		a := &c.m.Attachments[i]
 		switch ext := extension(a.Name); {
@@ -326,11 +406,30 @@ func (c *content) files() {
 	}
 	for i := range c.m.Links {
 		switch c.m.Links[i].From {
+		case "calendar":
+			if c.f.Value("calendar.foreign") != "" && c.foreign != nil {
+				c.say("link-calendar-foreign", 1, "an invitation of "+clipText(c.f.Value("calendar.organizer"), 80)+" leads to "+c.m.Links[i].Host)
+			}
 		case "qr":
 			c.say("link-qr", 1, "a picture holds a code that leads to "+c.m.Links[i].Host)
 		case "pdf":
 			c.say("link-pdf", 1, "an attached PDF leads to "+c.m.Links[i].Host)
 		}
+	}
+}
+
+// documents: what attached documents ask for, where they lead somewhere or give a number.
+func (c *content) documents() {
+	x := c.x
+	if x.fileText == "" {
+		return
+	}
+	ask := asksOf(x.fileText)
+	switch {
+	case c.foreign != nil && (ask.credential != "" || ask.scan != ""):
+		c.say("file-asks", 1, "an attached document asks for a sign-in (“"+firstName(ask.credential, ask.scan)+"”) and leads to "+c.foreign.site)
+	case ask.callback != "" && ask.scare != "" && len(phonesIn(x.fileText)) > 0:
+		c.say("file-asks", 0.9, "an attached document speaks of a charge (“"+ask.scare+"”) and gives a number to call")
 	}
 }
 

@@ -30,6 +30,7 @@ type message struct {
 	authentic   bool // the From domain is proven by DMARC, or by an aligned SPF or DKIM pass
 	links       []link
 	text        string // new text with the subject, lower case
+	fileText    string // what attached documents say, lower case
 	ask         ask
 	found       *found
 	undisclosed bool
@@ -72,7 +73,12 @@ func (d *Detector) read(e *ocsf.Event) *message {
 	}
 	x.text = newText(m.Subject, m.Text)
 	x.ask, x.found = asksAndLures(x.text)
+	x.fileText = strings.ToLower(e.Fields.Value("attachment.text"))
 	x.ibans, x.phones = ibansIn(x.text), phonesIn(x.text)
+	if x.fileText != "" {
+		x.ibans = append(x.ibans, ibansIn(x.fileText)...)
+		x.phones = append(x.phones, phonesIn(x.fileText)...)
+	}
 	x.mailer = program(e.Fields.Value("header.x-mailer") + e.Fields.Value("header.user-agent"))
 	x.net = network(e.Fields.Value("origin.ip"), m.SendingIP)
 	x.undisclosed = d.undisclosed(e)

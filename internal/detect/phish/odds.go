@@ -36,7 +36,7 @@ const provenShare = 0.35
 // persuasion are reasons that honest advertising gives as well as phishing does. Without any other, which is to say
 // without deceit about the sender, the target or the purpose, they stay below the threshold however many there are.
 var persuasion = set("lure-offer", "lure-miracle", "lure-prize", "lure-crypto", "lure-romance", "lure-renewal", "text-money", "subject-emoji", "subject-capitals", "subject-exclaims", "subject-code", "from-emoji", "html-only", "form-in-body",
-	"link-one-foreign", "link-token", "link-button", "link-unencrypted", "link-odd-tld", "link-redirects", "id-foreign", "id-odd", "reply-elsewhere", "bait-subject", "urgency", "short-with-link", "from-random-name", "greeting-nobody", "date-off", "link-broken-into", "text-hidden", "hidden-text", "lure-refund", "malformed", "link-odd-port", "subject-false-reply", "unproven-sender", "link-shows-other-known")
+	"link-one-foreign", "link-token", "link-button", "link-unencrypted", "link-odd-tld", "link-redirects", "id-foreign", "id-odd", "reply-elsewhere", "bait-subject", "urgency", "short-with-link", "from-random-name", "greeting-nobody", "date-off", "link-broken-into", "text-hidden", "hidden-text", "lure-refund", "malformed", "link-odd-port", "subject-false-reply", "unproven-sender", "link-shows-other-known", "text-fancy", "body-script", "link-qr-unread")
 
 // The most that persuasion comes to: alone, and beside something else.
 const (

@@ -95,6 +95,9 @@ func (p *partnerScore) atNewPlace(l *link) {
 		wants = asksOf(strings.ToLower(x.e.Mail.Subject + " " + x.e.Mail.Text))
 		p.add("partner-link-in-quote", 12, true, "the new link stands only in a quotation, and no earlier mail had it", l.apex)
 	}
+	if l.attached && wants.credential == "" && wants.signIn == "" {
+		wants = asksOf(x.fileText)
+	}
 	if l.attached {
 		p.add("partner-link-in-file", 15, true, "the new link stands only inside an attached file", l.apex)
 	}
@@ -173,6 +176,12 @@ func (p *partnerScore) namesReader(l *link) bool {
 func (p *partnerScore) money() {
 	x := p.x
 	newIBAN := ""
+	if x.ask.payment == "" && x.fileText != "" { // an invoice always names its account: only a new one matters
+		x.ask.payment = asksOf(x.fileText).payment
+		if !p.namesNewAccount() {
+			x.ask.payment = ""
+		}
+	}
 	for _, n := range x.ibans {
 		if !p.h.IBANs.has(n) {
 			newIBAN = n
@@ -188,6 +197,15 @@ func (p *partnerScore) money() {
 	case x.ask.payment != "":
 		p.add("partner-payment-talk", 12, true, "it speaks of where money goes (“"+x.ask.payment+"”)", "")
 	}
+}
+
+func (p *partnerScore) namesNewAccount() bool {
+	for _, n := range p.x.ibans {
+		if !p.h.IBANs.has(n) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *partnerScore) talk() {

@@ -136,10 +136,15 @@ const (
 	listCommand
 	listScan
 	listGreeting
+	listRun
 	lists // one list follows for each of lures
 )
 
 var commandWords = []string{"powershell", "iex ", "irm ", "mshta", "cmd.exe", "win+r", "windows+r", "curl "}
+
+// runWords are how lures say to run what they put on the clipboard (ClickFix).
+var runWords = []string{"win+r", "win + r", "windows+r", "windows + r", "windows key + r", "windows key and r", "press ctrl+v", "press ctrl + v", "ctrl+v", "ctrl + v", "run dialog", "run box", "run window", "open terminal", "paste the command", "paste this command", "paste the following",
+	"windows-taste", "strg+v", "strg + v", "ausführen-fenster", "fügen sie den befehl", "touche windows", "collez la commande", "tecla windows", "pegue el comando", "cole o comando", "tasto windows", "incolla il comando", "windows-toets", "plak de opdracht"}
 
 var scanWords = []string{"scan the", "scans the", "scanning the", "scan this", "scannen sie", "scanne den", "scannez"}
 
@@ -152,7 +157,7 @@ type entry struct {
 // phrases are all listed phrases by their first three bytes.
 var phrases = index(map[int][]string{listGreeting: greetings, listCredential: credentialWords, listUrgency: urgencyWords, listPayment: paymentWords, listApprove: approveWords,
 	listHandOver: handOverWords, listSignIn: signInWords, listScare: scareWords, listSecrecy: secrecyWords, listCallback: callbackWords, listOpen: openWords,
-	listBait: baitWords, listCommand: commandWords, listScan: scanWords})
+	listBait: baitWords, listCommand: commandWords, listRun: runWords, listScan: scanWords})
 
 func index(all map[int][]string) map[[3]byte][]entry {
 	for i := range lures {
