@@ -24,7 +24,8 @@ func newScenarioWrite(c *console) *cobra.Command {
 		Long: `Write fills an empty folder with telemetry in the products' own formats, a breakwater.yaml and a
 truth.json; docs/scenario-format.md describes them. The same options give the same bytes.
 
-Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
+Kinds: ` + strings.Join(scenario.Kinds(), ", ") + `; and ` + scenario.PartnerMail + `,
+labelled mail of one partner: history, clean mail and lures.`,
 		Example: `  breakwater scenario write --kind island-hop --clients 7 --days 11 --seed 3 ./scenario
   breakwater scenario write --kind false-alarm --rename 9 ./quiet
   breakwater scenario write --kind two-hops --seed 4 --overlap --shared-nat --skew 90s --late --ipv6 ./hard`,
@@ -48,7 +49,7 @@ Kinds: ` + strings.Join(scenario.Kinds(), ", ") + ".",
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Kind, "kind", "island-hop", "kind of scenario: "+strings.Join(scenario.Kinds(), "|"))
+	f.StringVar(&o.Kind, "kind", "island-hop", "kind of scenario: "+strings.Join(append(scenario.Kinds(), scenario.PartnerMail), "|"))
 	f.IntVar(&o.Clients, "clients", 7, "clients of the provider")
 	f.IntVar(&o.Days, "days", 0, "days of telemetry (0: the kind's own, 11 for most)")
 	f.Uint64Var(&o.Seed, "seed", 1, "another seed, another story")
