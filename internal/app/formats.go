@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/antivirus"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/binetflow"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/dhcp"
@@ -15,11 +16,15 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/evtx"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/firewall"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/flowlog"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/gcp"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/generic"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/github"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/kubernetes"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mailverdict"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/okta"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
@@ -58,15 +63,16 @@ func Formats() []decode.Stream {
 	return append(list, mail.Stream())
 }
 
-// cloudObjects returns the records of cloud services.
+// cloudObjects returns the records of cloud services and of endpoint protection that is run from the cloud.
 func cloudObjects() []decode.Object {
-	return slices.Concat(entra.Objects(), m365.Objects(), cloudtrail.Objects())
+	return slices.Concat(entra.Objects(), m365.Objects(), cloudtrail.Objects(), gcp.Objects(), okta.Objects(), github.Objects(), kubernetes.Objects(),
+		antivirus.Objects())
 }
 
 // cloudExports returns the tables that people export from cloud services. Whole files alone are recognised, by their
 // header; no other record carries one.
 func cloudExports() []decode.Stream {
-	return slices.Concat(entra.Streams(), m365.Streams(), cloudtrail.Streams())
+	return slices.Concat(entra.Streams(), m365.Streams(), cloudtrail.Streams(), gcp.Streams(), okta.Streams(), github.Streams(), antivirus.Streams())
 }
 
 // recognise returns the format of a file by its first bytes, and a reader that gives them again.

@@ -129,7 +129,7 @@ func StatusOf(s string) ocsf.Status {
 
 // verbs are the words that begin or stand in an operation's name, and what OCSF's API activity calls them.
 var verbs = []struct{ word, activity string }{
-	{"add", "create"}, {"create", "create"}, {"new", "create"}, {"put", "update"}, {"invite", "create"}, {"run", "create"},
+	{"add", "create"}, {"create", "create"}, {"insert", "create"}, {"new", "create"}, {"put", "update"}, {"invite", "create"}, {"run", "create"},
 	{"consent", "create"}, {"update", "update"}, {"set", "update"}, {"modify", "update"}, {"change", "update"},
 	{"reset", "update"}, {"attach", "update"}, {"enable", "update"}, {"write", "update"}, {"patch", "update"}, {"remove", "delete"},
 	{"delete", "delete"}, {"destroy", "delete"}, {"terminate", "delete"}, {"detach", "update"}, {"disable", "update"}, {"stop", "update"},
