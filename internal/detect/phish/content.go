@@ -102,7 +102,7 @@ func (c *content) sender() {
 	}
 	if b := brandInHost(x.fromDomain); b != nil {
 		c.say("from-brand-host", 1, "the sender's domain "+x.fromDomain+" carries the name of "+b.name)
-	} else if b := brandIn(strings.NewReplacer(".", " ", "-", " ", "_", " ").Replace(local)); b != nil && len(b.name) >= 4 {
+	} else if b := brandIn(wordMarks.Replace(local)); b != nil && len(b.name) >= 4 {
 		if own, holds := b.owns(x.fromDomain); !own && !holds && !freemail[x.fromDomain] {
 			c.say("from-brand-local", 1, "the sender's address "+m.From+" carries the name of "+b.name)
 		}
@@ -116,6 +116,9 @@ func (c *content) sender() {
 	}
 	c.identity()
 }
+
+// wordMarks divide the words of a local part.
+var wordMarks = strings.NewReplacer(".", " ", "-", " ", "_", " ")
 
 // displayed: what the display name shows.
 func (c *content) displayed(low string) {

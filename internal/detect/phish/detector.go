@@ -132,7 +132,7 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 	}
 	s := d.state.Mail[e.Tenant]
 	if s == nil {
-		s = newMailState()
+		s = nothingKnown
 	}
 	x := d.read(e)
 	v := d.score(x, s)

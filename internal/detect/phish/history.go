@@ -116,6 +116,9 @@ type mailState struct {
 	Domains map[string]*place // sender domains
 }
 
+// nothingKnown is the state of a tenant of whose mail nothing was seen. It is only read.
+var nothingKnown = newMailState()
+
 func newMailState() *mailState {
 	return &mailState{Orgs: map[string]*habit{}, Sites: map[string]*place{}, People: map[string]string{}, Lures: memory{}, Flagged: memory{}, Domains: map[string]*place{}, Known: memory{}}
 }

@@ -138,9 +138,11 @@ func program(v string) string {
 
 // network returns the block of the address a message was written at: /24 or /48, "private" inside a site.
 func network(origin string, sending netip.Addr) string {
-	ip, err := netip.ParseAddr(origin)
-	if err != nil {
-		ip = sending
+	ip := sending
+	if origin != "" {
+		if from, err := netip.ParseAddr(origin); err == nil {
+			ip = from
+		}
 	}
 	switch {
 	case !ip.IsValid():

@@ -162,7 +162,7 @@ func (d *Detector) Judge(e *ocsf.Event) ocsf.MailVerdict {
 	}
 	s := d.state.Mail[e.Tenant]
 	if s == nil {
-		s = newMailState()
+		s = nothingKnown
 	}
 	x := d.read(e)
 	return d.judge(x, d.score(x, s))
@@ -185,7 +185,7 @@ func (d *Detector) Prior(e *ocsf.Event) (odds learned.Prior, features *learned.V
 	}
 	s := d.state.Mail[e.Tenant]
 	if s == nil {
-		s = newMailState()
+		s = nothingKnown
 	}
 	x := d.read(e)
 	v := d.score(x, s)

@@ -11,7 +11,7 @@ import (
 
 // apexOf returns the registered domain of a host, the host itself for addresses and bare names.
 func apexOf(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
+	if isIP(host) {
 		return host
 	}
 	if a, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {

@@ -3,6 +3,7 @@ package phish
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -26,46 +27,91 @@ type ask struct {
 
 // newText returns what the sender wrote, without quotations of earlier mail, in lower case with single spaces.
 func newText(subject, text string) string {
-	var b strings.Builder
-	subject, text = norm.NFKC.String(subject), norm.NFKC.String(text) // letters of mathematics are letters to the reader
-	b.WriteString(strings.ToLower(subject))
-	b.WriteString(" | ")
+	if !ascii(subject) {
+		subject = norm.NFKC.String(subject) // letters of mathematics are letters to the reader
+	}
+	if !ascii(text) {
+		text = norm.NFKC.String(text)
+	}
+	var b folder
+	b.out = make([]byte, 0, min(len(subject)+len(text)+4, 18<<10))
+	b.add(subject)
+	b.add(" | ")
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, ">") {
+		if line == "" || line[0] == '>' {
 			continue
 		}
-		if quoteStarts(lines, i, strings.ToLower(line)) {
+		if quoteStarts(lines, i, line) {
 			break
 		}
-		b.WriteString(strings.ToLower(line))
-		b.WriteByte(' ')
-		if b.Len() > 16<<10 {
+		b.add(line)
+		b.space = true
+		if len(b.out) > 16<<10 {
 			break
 		}
 	}
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+	return string(b.out)
+}
+
+// folder writes text in lower case with single spaces, without invisible characters.
+type folder struct {
+	out   []byte
+	space bool // one is due before the next letter
+}
+
+func (f *folder) add(s string) {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case c == ' ' || c >= '\t' && c <= '\r':
+				f.space = true
+				continue
+			case c >= 'A' && c <= 'Z':
+				c |= 0x20
+			}
+			f.due()
+			f.out = append(f.out, c)
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		i += n
 		switch {
 		case r == '’' || r == '‘':
-			return '\''
+			f.due()
+			f.out = append(f.out, '\'')
 		case r == '\u00ad' || r == '\u200b':
-			return -1
 		case unicode.IsSpace(r):
-			return ' '
+			f.space = true
+		default:
+			f.due()
+			f.out = utf8.AppendRune(f.out, unicode.ToLower(r))
 		}
-		return r
-	}, b.String())), " ")
+	}
+}
+
+func (f *folder) due() {
+	if f.space && len(f.out) > 0 {
+		f.out = append(f.out, ' ')
+	}
+	f.space = false
 }
 
 // quoteStarts reports whether the line begins the quotation of an earlier message, as mail programs write it.
-func quoteStarts(lines []string, i int, low string) bool {
+func quoteStarts(lines []string, i int, line string) bool {
+	if line[0] != '-' && line[len(line)-1] != ':' && !strings.Contains(line[:min(len(line), 6)], ":") {
+		return false // none of the marks below
+	}
+	low := strings.ToLower(line)
 	switch {
 	case strings.HasPrefix(low, "-----original"), strings.HasPrefix(low, "-----ursprüngliche"), strings.HasPrefix(low, "-----message d"),
 		strings.HasPrefix(low, "----- forwarded"), strings.HasPrefix(low, "---------- forwarded"):
 		return true
-	case strings.HasSuffix(low, "wrote:"), strings.HasSuffix(low, "schrieb:"), strings.HasSuffix(low, "a écrit :"), strings.HasSuffix(low, "a écrit:"):
-		return i > 0 && len(low) < 200
+	case strings.HasSuffix(low, ":") && i > 0 && len(low) < 200 && saysWrote(low):
+		return true
 	case strings.HasPrefix(low, "from:"), strings.HasPrefix(low, "von:"), strings.HasPrefix(low, "de :"), strings.HasPrefix(low, "de:"):
 		for j := i + 1; j < len(lines) && j < i+4; j++ {
 			next := strings.ToLower(strings.TrimSpace(lines[j]))
@@ -77,6 +123,18 @@ func quoteStarts(lines []string, i int, low string) bool {
 		}
 	}
 	return false
+}
+
+// saysWrote reports whether a line that ends in a colon says who wrote what follows. German and Dutch name the writer
+// after the verb.
+func saysWrote(low string) bool {
+	low = strings.TrimRight(low, ": \u00a0")
+	for _, w := range [...]string{"wrote", "schrieb", "a écrit", "escribió", "escribio", "ha scritto", "escreveu", "schreef"} {
+		if strings.HasSuffix(low, w) {
+			return true
+		}
+	}
+	return strings.HasPrefix(low, "am ") && strings.Contains(low, " schrieb ") || strings.HasPrefix(low, "op ") && strings.Contains(low, " schreef ")
 }
 
 // The wording lists name what phishing asks for, in English, German and French, with some Spanish, Italian and
