@@ -10,9 +10,14 @@ import (
 	"testing"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/antivirus"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/gcp"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/github"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/kubernetes"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/okta"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
@@ -36,8 +41,10 @@ func TestNobodyClaimsAnothersFiles(t *testing.T) {
 		t.Skip("no sample data: set BREAKWATER_DATA to its folder")
 	}
 	own := map[string]string{"openvpn.log": "openvpn", "asa.log": "cisco/asa", "globalprotect.csv": "globalprotect"}
-	objects := slices.Concat(windows.Objects(), entra.Objects(), m365.Objects(), cloudtrail.Objects(), remotetool.Objects())
-	streams := append(vpn.Streams(), remotetool.Streams()...)
+	objects := slices.Concat(windows.Objects(), entra.Objects(), m365.Objects(), cloudtrail.Objects(), gcp.Objects(), okta.Objects(), github.Objects(),
+		kubernetes.Objects(), antivirus.Objects(), remotetool.Objects())
+	streams := slices.Concat(vpn.Streams(), remotetool.Streams(), entra.Streams(), m365.Streams(), cloudtrail.Streams(), gcp.Streams(), okta.Streams(),
+		github.Streams(), antivirus.Streams())
 	files, records := 0, 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
