@@ -15,6 +15,7 @@ type group struct {
 	always  []int32   // rules that no literal can wake
 	wakes   [][]int32 // by atom: the rules that wait for it
 	keyword *index    // literals looked for in every field
+	indexed []bool    // by slot: its index looks for the keywords too
 }
 
 type compiledRule struct {
@@ -112,7 +113,8 @@ func (c *groupCompiler) atom(q *predicate) int32 {
 		a.slot = c.slots.byName[canonical(q.field)]
 	}
 	list := literalsOfPredicate(q)
-	a.exact = len(list) == 1 && !q.cased && list[0].kind == q.kind
+	// A field's index also finds keywords in what is no field of the event itself: they are looked at again.
+	a.exact = len(list) == 1 && !q.cased && list[0].kind == q.kind && a.slot != anyField
 	a.hinted = len(list) > 0 && !a.exact
 	id := int32(len(c.group.atoms))
 	c.group.atoms = append(c.group.atoms, a)
@@ -177,12 +179,25 @@ func (c *groupCompiler) index() {
 		}
 	}
 	slices.Sort(order)
+	keywords := bySlot[anyField]
 	for _, s := range order {
-		if x := newIndex(bySlot[s]); s == anyField {
-			c.group.keyword = x
-		} else {
-			c.group.fields = append(c.group.fields, fieldIndex{s, x})
+		if s == anyField {
+			c.group.keyword = newIndex(keywords)
+			continue
 		}
+		list := slices.Clone(bySlot[s])
+		for _, w := range keywords { // so that a text is read once
+			if at, ok := byKey[key{s, w.kind, w.text}]; ok {
+				list[at].atoms = slices.Concat(list[at].atoms, w.atoms)
+			} else {
+				list = append(list, w)
+			}
+		}
+		for len(c.group.indexed) <= int(s) {
+			c.group.indexed = append(c.group.indexed, false)
+		}
+		c.group.indexed[s] = true
+		c.group.fields = append(c.group.fields, fieldIndex{s, newIndex(list)})
 	}
 }
 

@@ -14,15 +14,14 @@ const (
 )
 
 // requiredLiterals returns texts in lower case, at least one of which every match of the expression holds in lower
-// case too; nil where there are no such texts of a useful length. (R. Cox, "Regular Expression Matching with a
-// Trigram Index", 2012, keeps exact and required sets in the same way.)
+// case too; nil where there are none. (R. Cox, "Regular Expression Matching with a Trigram Index", 2012, keeps exact
+// and required sets in the same way.)
 func requiredLiterals(tree *syntax.Regexp) []string {
 	s := literalsOf(tree, 0)
-	best := better(s.need, s.exact)
-	if useful(best) < gramLen {
-		return nil
+	if best := better(s.need, s.exact); useful(best) > 0 {
+		return best
 	}
-	return best
+	return nil
 }
 
 // maxMusts bounds the texts that are looked for before an expression runs.
@@ -41,7 +40,7 @@ func requiredAll(re *syntax.Regexp, depth int, out []string) []string {
 			s.need = s.exact
 		}
 		for _, text := range s.need {
-			if len(text) > 1 {
+			if text != "" {
 				out = union(out, []string{text})
 			}
 		}

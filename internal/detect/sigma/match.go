@@ -38,9 +38,7 @@ func (w *scratch) matchGroup(g *group) {
 		}
 	}
 	if g.keyword != nil {
-		for i := range w.event.Fields {
-			w.hits = g.keyword.find(w.low(int32(i)), w.hits)
-		}
+		w.findKeywords(g)
 	}
 	for _, a := range w.hits {
 		st.seen[a] = w.epoch
@@ -53,6 +51,19 @@ func (w *scratch) matchGroup(g *group) {
 		for _, r := range g.wakes[a] {
 			x.try(r)
 		}
+	}
+}
+
+// findKeywords looks for the keywords in the fields whose own index has not looked for them.
+func (w *scratch) findKeywords(g *group) {
+next:
+	for i, m := range w.means {
+		for _, slot := range m.slots {
+			if int(slot) < len(g.indexed) && g.indexed[slot] {
+				continue next
+			}
+		}
+		w.hits = g.keyword.find(w.low(int32(i)), w.hits)
 	}
 }
 

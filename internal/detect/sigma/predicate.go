@@ -34,7 +34,7 @@ type predicate struct {
 	inner   []byte  // the same of contains
 	re      *regexp.Regexp
 	needs   []string // lower case literals, one of which a match of glob or regex must hold
-	musts   [][]byte // lower case literals, each of which a match of regex must hold
+	filter  *regexFilter
 	net     netip.Prefix
 	op      string // eq, lt, lte, gt, gte of compare; "", startswith, endswith, contains of fieldref
 	part    string // of a time that compare looks at; "": the value is a number itself
@@ -101,12 +101,8 @@ func (q *predicate) key() string {
 func (q *predicate) holds(raw string, low []byte) bool {
 	switch q.kind {
 	case kindRegex:
-		for _, must := range q.musts {
-			if !bytes.Contains(low, must) {
-				return false
-			}
-		}
-		return q.re.MatchString(raw)
+		may, does := q.filter.passes(raw, low)
+		return does || may && q.re.MatchString(raw)
 	case kindCIDR:
 		a, err := netip.ParseAddr(raw)
 		return err == nil && q.net.Contains(a.Unmap().WithZone(""))
