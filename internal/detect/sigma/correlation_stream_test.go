@@ -89,8 +89,8 @@ func outcomeOf(t testing.TB, set *RuleSet, events []*ocsf.Event, batch int, rest
 
 func TestStreamingInAnyBatchSizeEqualsOnePass(t *testing.T) {
 	set := every(t)
-	for seed := range uint64(6) {
-		events := randomEvents(t, seed, 600)
+	for seed := range uint64(4) {
+		events := randomEvents(t, seed, 500)
 		whole := outcomeOf(t, set, events, 1<<30, false)
 		rules := map[string]bool{}
 		for _, f := range whole {
@@ -103,10 +103,14 @@ func TestStreamingInAnyBatchSizeEqualsOnePass(t *testing.T) {
 		if len(rules) < 8 {
 			t.Fatalf("seed %d: only %d correlations find something", seed, len(rules))
 		}
-		for _, batch := range []int{1, 7, 64} {
-			if diff := cmp.Diff(whole, outcomeOf(t, set, events, batch, batch != 64)); diff != "" {
+		for _, batch := range []int{1, 13, 64} {
+			if diff := cmp.Diff(whole, outcomeOf(t, set, events, batch, batch == 13)); diff != "" {
 				t.Fatalf("seed %d, batches of %d: %s", seed, batch, diff)
 			}
+		}
+		few := events[:80]
+		if diff := cmp.Diff(outcomeOf(t, set, few, 1<<30, false), outcomeOf(t, set, few, 1, true)); diff != "" {
+			t.Fatalf("seed %d, a restart after each event: %s", seed, diff)
 		}
 	}
 }
