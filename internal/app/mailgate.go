@@ -58,11 +58,15 @@ type mailGate struct {
 	servers  []*milter.Server
 	dir      string
 
-	observed *observedMail
+	observed  *observedMail
+	delivered *deliveredMail // nil where the quarantine is opened without serve
 
 	mu         sync.Mutex
 	queue      []mailRecord
 	bytes      int
+	queued     int64         // records that came to the queue since the start
+	sent       int64         // those of them that have left it
+	moved      chan struct{} // closed when some have left
 	wake       chan struct{}
 	indicators *indicator.Detector
 	group      sync.WaitGroup
@@ -79,7 +83,7 @@ func (w *watch) openMail(setup *Setup) (*mailGate, error) {
 	if setup.Config == nil || setup.Config.Mail == nil {
 		return nil, nil
 	}
-	m := &mailGate{w: w, log: w.log, settings: setup.Config.Mail, dir: filepath.Join(w.opt.Data, "mail"), wake: make(chan struct{}, 1)}
+	m := &mailGate{w: w, log: w.log, settings: setup.Config.Mail, dir: filepath.Join(w.opt.Data, "mail"), wake: make(chan struct{}, 1), moved: make(chan struct{})}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the mail gateway: %w", err)
 	}
@@ -104,7 +108,8 @@ func (w *watch) openMail(setup *Setup) (*mailGate, error) {
 		o.Malware = mailgate.Clamd(m.settings.Clamd)
 	}
 	m.gate = mailgate.New(o)
-	return m, nil
+	m.delivered, err = m.openDelivered(setup)
+	return m, err
 }
 
 // detector returns what makes a scorer of mail, with a trained model where the site has one.
@@ -187,6 +192,7 @@ func (m *mailGate) start(ctx context.Context, failed func(error)) error {
 	}
 	m.group.Go(func() { m.send(ctx) })
 	m.group.Go(func() { m.save(ctx) })
+	m.delivered.start(ctx, m.w.live.current.Load(), failed)
 	return nil
 }
 
@@ -200,6 +206,7 @@ func (m *mailGate) stop(stopping context.Context) {
 			m.log.Warn("stopping the milter", "err", err)
 		}
 	}
+	m.delivered.stop()
 	m.group.Wait()
 	for m.sendSome(stopping) {
 	}
@@ -220,6 +227,7 @@ func (m *mailGate) close() {
 	if m == nil {
 		return
 	}
+	m.delivered.close()
 	if m.checker != nil {
 		m.checker.Close()
 	}
@@ -245,8 +253,8 @@ func (w *watch) declareMail(s *Setup) {
 		w.log.Warn("the mail section is gone from the configuration; the gateway goes on as it was until a restart")
 		return
 	}
-	if !slices.Equal(next.Milter, m.settings.Milter) || next.Clamd != m.settings.Clamd || next.Hold.Retention != m.settings.Hold.Retention || next.Model != m.settings.Model {
-		m.log.Warn("milter, clamd, model and hold.retention of the mail section take a restart; the rest of it is taken now")
+	if !slices.Equal(next.Milter, m.settings.Milter) || !reflect.DeepEqual(next.Journal, m.settings.Journal) || next.Clamd != m.settings.Clamd || next.Hold.Retention != m.settings.Hold.Retention || next.Model != m.settings.Model {
+		m.log.Warn("milter, journal, clamd, model and hold.retention of the mail section take a restart; the rest of it is taken now")
 	}
 	if err := m.scorer.Declare(s.Model); err != nil {
 		m.log.Error("what changed is not taken by the scorer of mail", "err", err)
@@ -257,6 +265,8 @@ func (w *watch) declareMail(s *Setup) {
 		m.log.Info("the mail section is taken", "mode", string(next.Mode), "policies", len(next.Policies))
 	}
 	m.gate.Declare(next, s.Model)
+	w.declareHeld(s)
+	m.delivered.declare(next, s)
 }
 
 // publish queues a record for the bus. A full queue loses the record, and counts it: mail must not wait for telemetry.
@@ -266,6 +276,7 @@ func (m *mailGate) publish(id tenant.ID, at time.Time, record []byte) {
 	if !full {
 		m.queue = append(m.queue, mailRecord{id, at, record})
 		m.bytes += len(record)
+		m.queued++
 	}
 	m.mu.Unlock()
 	if full {
@@ -323,6 +334,7 @@ func (m *mailGate) sendSome(ctx context.Context) bool {
 			for _, r := range list {
 				m.bytes -= len(r.data)
 			}
+			m.wasSent(len(list))
 			m.mu.Unlock()
 			return true
 		case errors.As(err, &busy):
@@ -422,4 +434,5 @@ func (m *mailGate) expose(x *exposition) {
 		open += l.Stats().Connections
 	}
 	x.write("mail_connections", "gauge", "connections of mail servers", open)
+	m.delivered.exposeDelivered(x)
 }

@@ -111,3 +111,25 @@ func (t *teller) notify(ctx context.Context, a *Answer) error {
 	t.sender.Wake()
 	return nil
 }
+
+// matter queues what is told of one matter of a tenant that lies beside the conclusions. What was queued before is not
+// queued again.
+func (t *teller) matter(ctx context.Context, id tenant.ID, b notify.Body) error {
+	if t.planner == nil {
+		return nil
+	}
+	now := time.Now().UTC()
+	b.Last = now
+	var rows []state.Notification
+	for _, m := range t.planner.Matter(id, b, now) {
+		rows = append(rows, state.Notification{ID: m.ID, Tenant: m.Tenant, Channel: m.Channel, Subject: m.Subject, Body: m.Body, State: state.Pending, Created: m.Created, Next: now})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := t.w.store.QueueNotifications(ctx, rows); err != nil {
+		return fmt.Errorf("queueing notifications: %w", err)
+	}
+	t.sender.Wake()
+	return nil
+}

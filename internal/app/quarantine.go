@@ -19,6 +19,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/respond/mailgate"
 	"github.com/breakwater-project/breakwater/internal/respond/mailgate/mailauth"
 	"github.com/breakwater-project/breakwater/internal/respond/mailgate/quarantine"
+	"github.com/breakwater-project/breakwater/internal/respond/mailgate/sweep"
 	"github.com/breakwater-project/breakwater/internal/show/api"
 )
 
@@ -29,8 +30,8 @@ const (
 )
 
 // moversOf returns who lets held mail go on, and deletes it, as the mail section says.
-func moversOf(s *config.MailGate, log *slog.Logger) quarantine.Movers {
-	m := quarantine.Movers{MTA: &quarantine.Commands{ReleaseBy: s.Hold.Release, DeleteBy: s.Hold.Delete, Said: func(it quarantine.Item, program, output string) {
+func (g *mailGate) moversOf(s *config.MailGate, log *slog.Logger) quarantine.Movers {
+	m := quarantine.Movers{Mailbox: sweep.Mover{Open: func(id tenant.ID) (*sweep.Sweeper, error) { return g.sweeperOf(s, id, nil) }}, MTA: &quarantine.Commands{ReleaseBy: s.Hold.Release, DeleteBy: s.Hold.Delete, Said: func(it quarantine.Item, program, output string) {
 		log.Info("the mail server moved held mail", "tenant", it.Tenant, "name", it.Name, "program", program, "said", output)
 	}}}
 	if s.Hold.Reinject != "" {
@@ -48,7 +49,7 @@ func (w *watch) openHeld() {
 
 func (m *mailGate) newDesk() *quarantine.Desk {
 	l := learner{scorer: m.scorer, prove: m.authenticate, log: m.log}
-	return quarantine.NewDesk(m.store, moversOf(m.settings, m.log), quarantine.DeskOptions{Learn: l.learn, Told: l.told})
+	return quarantine.NewDesk(m.store, m.moversOf(m.settings, m.log), quarantine.DeskOptions{Learn: l.learn, Told: l.told})
 }
 
 // heldMail returns the desk as the API takes it; nil where no mail is judged, so that nothing is there to ask.
@@ -62,7 +63,7 @@ func (w *watch) heldMail() api.Quarantine {
 // declareHeld lets held mail go on as what is declared now says.
 func (w *watch) declareHeld(s *Setup) {
 	if w.held != nil && s.Config != nil && s.Config.Mail != nil {
-		w.held.Use(moversOf(s.Config.Mail, w.log))
+		w.held.Use(w.mail.moversOf(s.Config.Mail, w.log))
 	}
 }
 

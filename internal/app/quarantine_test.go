@@ -73,7 +73,7 @@ func TestWhatPeopleReportIsLearnt(t *testing.T) {
 func TestMoversFollowTheConfiguration(t *testing.T) {
 	s := config.DefaultMailGate()
 	log := slog.New(slog.DiscardHandler)
-	m := moversOf(s, log)
+	m := (&mailGate{}).moversOf(s, log)
 	if c, ok := m.MTA.(*quarantine.Commands); !ok || !slices.Equal(c.ReleaseBy, []string{"postsuper", "-H", "{id}"}) || !slices.Equal(c.DeleteBy, []string{"postsuper", "-d", "{id}"}) {
 		t.Errorf("the mail server's queue is moved by %+v", m.MTA)
 	}
@@ -81,7 +81,7 @@ func TestMoversFollowTheConfiguration(t *testing.T) {
 		t.Errorf("without hold.reinject %v gives mail back", m.Store)
 	}
 	s.Hold.Reinject = "127.0.0.1:10025"
-	if m = moversOf(s, log); m.Store == nil {
+	if m = (&mailGate{}).moversOf(s, log); m.Store == nil {
 		t.Error("with hold.reinject nobody gives mail back")
 	}
 	if (&watch{}).heldMail() != nil {

@@ -116,6 +116,9 @@ func (t *teller) tell(ctx context.Context, a *Answer) error {
 	if err := t.keep(ctx, a.Result); err != nil {
 		return err
 	}
+	if t.w.mail != nil {
+		t.w.mail.delivered.campaigned(a.Result)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.book.Follow(a.Result, a.Model, t.lasting, time.Now().UTC()) {

@@ -172,7 +172,7 @@ reached by IMAP. See docs/mail.md.`,
 	cmd.Flags().StringVar(&f.answers, "answers", "", "with --list graph: `FILE` of Graph's answers, for which the moves are written")
 	cmd.Flags().StringVar(&f.folder, "folder", "junkemail", "with --answers: the folder to move to, as Graph names it")
 	outputFlag(cmd, &f.output)
-	cmd.AddCommand(newSweepList(c), newSweepShow(c), newSweepUndo(c))
+	cmd.AddCommand(newSweepList(c), newSweepShow(c), newSweepAccept(c), newSweepUndo(c))
 	return cmd
 }
 
@@ -193,7 +193,10 @@ var sweepRunColumns = []listColumn[sweep.Run]{
 	{"began", func(r sweep.Run) string { return utcText(r.Began) }},
 	{"ended", func(r sweep.Run) string { return utcText(r.Ended) }},
 	{"by", func(r sweep.Run) string { return r.By }},
-	{"moved", func(r sweep.Run) string {
+	{"messages", func(r sweep.Run) string {
+		if r.Kind == sweep.KindOffer {
+			return strconv.Itoa(len(r.Moves))
+		}
 		n := 0
 		for _, m := range r.Moves {
 			if m.State == sweep.Moved {
@@ -337,7 +340,7 @@ func newSweepList(c *console) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the sweeps of a tenant and what was put back, newest first",
+		Short:   "List the sweeps of a tenant, what was put back and what is offered, newest first",
 		Example: "  breakwater mail sweep list --config breakwater.yaml --data data --tenant acme",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

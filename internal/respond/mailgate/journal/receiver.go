@@ -45,7 +45,8 @@ type Options struct {
 	// becomes a dead letter instead.
 	Handle func(context.Context, Delivery) error
 	Dead   *DeadLetters
-	Log    *slog.Logger // nil: none
+	Told   func(tenant.ID) // hears of each new dead letter; nil: nobody does
+	Log    *slog.Logger    // nil: none
 }
 
 // Server takes in journal copies by SMTP.
@@ -272,6 +273,9 @@ func (s *Server) take(ctx context.Context, d Delivery) error {
 	if dead {
 		s.Counted.Dead.Add(1)
 		s.o.Log.Warn("a journal report could not be read and is a dead letter", "tenant", d.Tenant, "client", d.Client)
+		if s.o.Told != nil {
+			s.o.Told(d.Tenant)
+		}
 	} else {
 		s.Counted.Taken.Add(1)
 	}
