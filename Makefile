@@ -15,7 +15,7 @@ BENCH      ?= .
 EVAL_FLAGS ?= --seeds 20 --controls
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build cross test test-long lint eval eval-network eval-mail bench bench-serve bench-network bench-mail soak fuzz docs clean
+.PHONY: help demo build cross test test-long lint eval eval-network eval-mail bench bench-serve bench-network bench-mail bench-sigma soak fuzz docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,11 @@ bench-mail: ## docs/benchmarks-mail.md: messages a second, beside rspamd and Spa
 	@mkdir -p dist
 	tools/bench-mail > dist/benchmarks-mail.md
 	mv dist/benchmarks-mail.md docs/benchmarks-mail.md
+
+bench-sigma: ## docs/benchmarks-sigma.md: Sigma rules and EVTX beside the other programs in Go, about three minutes
+	@mkdir -p dist
+	tools/bench-sigma > dist/benchmarks-sigma.md
+	mv dist/benchmarks-sigma.md docs/benchmarks-sigma.md
 
 soak: ## serve under load for SOAK_SECONDS (1800): its memory must not grow
 	tools/soak

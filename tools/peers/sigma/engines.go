@@ -53,20 +53,26 @@ func careful(work func() bool) (hit bool) {
 
 // markuskont is go-sigma-rule-engine.
 type markuskont struct {
+	label  string
 	trees  map[string]*other.Tree
 	events []fields
 	routed [][]*other.Tree
 }
 
-func newMarkuskont(docs []sigma.Document) engine {
-	m := &markuskont{trees: map[string]*other.Tree{}}
+// newMarkuskont compiles the rules; collapse is its default, to take any white space for one blank, which costs most
+// of its time.
+func newMarkuskont(docs []sigma.Document, collapse bool) engine {
+	m := &markuskont{label: "go-sigma-rule-engine v0.3.0", trees: map[string]*other.Tree{}}
+	if !collapse {
+		m.label += ", NoCollapseWS"
+	}
 	for _, d := range docs {
 		careful(func() bool {
 			var r other.Rule
 			if yaml.Unmarshal(d.Data, &r) != nil {
 				return false
 			}
-			t, err := other.NewTree(other.RuleHandle{Rule: r, NoCollapseWS: true})
+			t, err := other.NewTree(other.RuleHandle{Rule: r, NoCollapseWS: !collapse})
 			if err == nil {
 				m.trees[strings.ToLower(r.ID)] = t
 			}
@@ -85,7 +91,7 @@ type fields struct {
 func (f fields) Keywords() ([]string, bool)     { return f.words, true }
 func (f fields) Select(name string) (any, bool) { v, ok := f.values[name]; return v, ok }
 
-func (m *markuskont) name() string { return "go-sigma-rule-engine v0.3.0" }
+func (m *markuskont) name() string { return m.label }
 func (m *markuskont) rules() int   { return len(m.trees) }
 
 func (m *markuskont) prepare(list []*ocsf.Event, routed [][]string) {
