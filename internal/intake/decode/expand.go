@@ -50,48 +50,57 @@ func expand(fields ocsf.Fields, name string) ocsf.Fields {
 	if err != nil || len(fields)+len(o.Fields()) > MaxFields {
 		return fields
 	}
-	n := len(fields)
+	var fresh ocsf.Fields
 	for _, f := range o.Fields() {
-		if _, there := fields[:n].Get(f.Name); !there {
-			fields = append(fields, f)
+		if _, there := fields.Get(f.Name); !there {
+			fresh = append(fresh, f)
 		}
 	}
-	if len(fields) > n {
-		fields.Sort()
-	}
-	return fields
+	return merged(fields, fresh)
 }
 
 // Lift gives the fields below prefix a second time without it, where no field of that name is there: what a
 // shipper's envelope holds apart is then found under the source's own names too.
 func Lift(e *ocsf.Event, prefix string) {
-	n := len(e.Fields)
-	for _, f := range e.Fields[:n] {
+	var fresh ocsf.Fields
+	for _, f := range e.Fields {
 		name, ok := strings.CutPrefix(f.Name, prefix)
 		if !ok || name == "" {
 			continue
 		}
-		if _, there := e.Fields[:n].Get(name); !there {
-			e.Fields = append(e.Fields, ocsf.Field{Name: name, Value: f.Value})
+		if _, there := e.Fields.Get(name); !there {
+			fresh = append(fresh, ocsf.Field{Name: name, Value: f.Value})
 		}
 	}
-	if len(e.Fields) > n {
-		e.Fields.Sort()
-	}
+	e.Fields = merged(e.Fields, fresh)
 }
 
 // AddFields adds fields that are not there yet and have a value, and keeps the order.
 func AddFields(e *ocsf.Event, more ...ocsf.Field) {
-	n := len(e.Fields)
+	fresh := make(ocsf.Fields, 0, len(more))
 	for _, f := range more {
 		if f.Value == "" {
 			continue
 		}
-		if _, there := e.Fields[:n].Get(f.Name); !there {
-			e.Fields = append(e.Fields, f)
+		if _, there := e.Fields.Get(f.Name); !there {
+			fresh = append(fresh, f)
 		}
 	}
-	if len(e.Fields) > n {
-		e.Fields.Sort()
+	e.Fields = merged(e.Fields, fresh)
+}
+
+// merged returns the fields of both in order; those of the first are in order already.
+func merged(fields, fresh ocsf.Fields) ocsf.Fields {
+	if len(fresh) == 0 {
+		return fields
 	}
+	fresh.Sort()
+	out := make(ocsf.Fields, 0, len(fields)+len(fresh))
+	for _, f := range fields {
+		for len(fresh) > 0 && fresh[0].Name < f.Name {
+			out, fresh = append(out, fresh[0]), fresh[1:]
+		}
+		out = append(out, f)
+	}
+	return append(out, fresh...)
 }

@@ -20,6 +20,7 @@
 package entra
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
@@ -64,10 +65,16 @@ func endsFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
+// joined takes away what portals put between words.
+var joined = strings.NewReplacer(" ", "", "-", "")
+
 // spelled returns the API's spelling of a word that a portal writes otherwise: "Service provider" is
 // serviceProvider. A word that is none of them is returned as it is.
 func spelled(s string, words ...string) string {
-	bare := strings.NewReplacer(" ", "", "-", "").Replace(s)
+	if s == "" || slices.Contains(words, s) {
+		return s
+	}
+	bare := joined.Replace(s)
 	for _, w := range words {
 		if strings.EqualFold(bare, w) {
 			return w
