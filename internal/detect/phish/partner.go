@@ -14,6 +14,7 @@ func (d *Detector) partnerReasons(v *verdict, x *message, s *mailState) {
 	if h == nil {
 		p.h = newHabit()
 	}
+	x.ask.widen(x.text, len(x.phones) > 0, len(x.ibans) > 0)
 	p.linksAndAsks()
 	p.money()
 	p.talk()
@@ -104,6 +105,9 @@ func (p *partnerScore) atNewPlace(l *link) {
 	if c := firstName(wants.credential, wants.signIn); c != "" {
 		p.v.form = true
 		p.addClass("partner-sign-in", "sign-in", 25, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
+	}
+	if c := firstName(wants.sign, wants.consent, wants.terms, wants.account); c != "" {
+		p.addClass("partner-link-act", "sign-in", 12, true, "a new link and something to confirm, sign or open there (“"+c+"”)", l.apex)
 	}
 	if u := wants.urgency; u != "" {
 		p.addClass("partner-urgency", "urgency", 9, true, "a new link and pressure of time (“"+u+"”)", l.apex)
@@ -211,10 +215,16 @@ func (p *partnerScore) namesNewAccount() bool {
 func (p *partnerScore) talk() {
 	x := p.x
 	if c := x.ask.code; c != "" {
-		p.add("partner-approval", 15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
+		p.addClass("partner-approval", "approval", 15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
 	}
 	if c := x.ask.handOver; c != "" {
-		p.add("partner-code-handover", 30, true, "it asks to hand over a code (“"+c+"”)", "")
+		p.addClass("partner-code-handover", "approval", 40, true, "it asks to hand over a code (“"+c+"”)", "")
+	}
+	if c := x.ask.push; c != "" {
+		p.addClass("partner-push-approval", "approval", 30, true, "it asks to approve a request that comes to a telephone (“"+c+"”)", "")
+	}
+	if c := x.ask.giftCard; c != "" {
+		p.add("partner-gift-card", 42, true, "it asks to buy gift cards (“"+c+"”)", "")
 	}
 	if c := x.ask.secrecy; c != "" {
 		p.add("partner-secrecy", 10, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
