@@ -18,6 +18,8 @@ type index struct {
 	grams    table
 	bitmap   []uint64
 	shift    uint
+	stride   int  // every which place of a value is looked at for grams: 1, or gramLen where all inner literals are long
+	inside   bool // there are inner literals only
 }
 
 // outer finds beginnings or ends.
@@ -29,7 +31,8 @@ type outer struct {
 const (
 	gramLen  = 4
 	outerLen = 8
-	gramHash = 0x9E3779B1 // 2^32 by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)
+	longLen  = 2*gramLen - 1 // a text of that length has a whole gram at every fourth place, wherever it begins
+	gramHash = 0x9E3779B1    // 2^32 by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)
 )
 
 // literal is a text that settles, or hints at, some atoms.
@@ -47,10 +50,15 @@ type wanted struct {
 }
 
 func newIndex(list []wanted) *index {
-	x := &index{}
+	x := &index{stride: gramLen, inside: true}
 	freq := map[uint32]int{}
 	for _, w := range list {
-		if w.kind == kindContains {
+		if w.kind != kindContains {
+			x.inside = false
+		} else {
+			if len(w.text) < longLen {
+				x.stride = 1
+			}
 			for i := 0; i+gramLen <= len(w.text); i++ {
 				freq[gramAt(w.text, i)]++
 			}
@@ -72,9 +80,11 @@ func newIndex(list []wanted) *index {
 			put(end, keyOf([]byte(w.text[len(w.text)-n:])), l)
 			x.end.add(n)
 		default:
-			at := rarest(w.text, freq)
-			l.off = int32(at)
-			put(grams, uint64(gramAt(w.text, at)), l)
+			at := rarest(w.text, freq, x.stride)
+			for k := range x.stride {
+				l.off = int32(at + k)
+				put(grams, uint64(gramAt(w.text, at+k)), l)
+			}
 		}
 	}
 	x.equal, x.begin.table, x.end.table, x.grams = x.table(equal), x.table(begin), x.table(end), x.table(grams)
@@ -179,14 +189,18 @@ var commonGrams = [...]string{
 	"cros", "roso", "osof", "c:\\p", "c:\\u", "\\mic", "\\sof", "ion\\", "vers", "rsio", "sion", "curr", "urre", "rren", "rent", "http", ".com", ".dll",
 }
 
-// rarest returns the place of the four bytes of the text that the fewest other literals share.
-func rarest(text string, freq map[uint32]int) int {
+// rarest returns where in the text those four bytes begin, or n times four bytes one place apart, that the fewest other
+// literals share.
+func rarest(text string, freq map[uint32]int, n int) int {
 	best, bestCost := 0, 1<<30
-	for i := 0; i+gramLen <= len(text); i++ {
-		cost := freq[gramAt(text, i)]
-		for _, c := range commonGrams {
-			if text[i:i+gramLen] == c {
-				cost += 1 << 20
+	for i := 0; i+n-1+gramLen <= len(text); i++ {
+		cost := 0
+		for k := i; k < i+n; k++ {
+			cost += freq[gramAt(text, k)]
+			for _, c := range commonGrams {
+				if text[k:k+gramLen] == c {
+					cost += 1 << 20
+				}
 			}
 		}
 		if cost < bestCost {
@@ -233,6 +247,15 @@ func (x *index) find(v []byte, out []int32) []int32 {
 	}
 	bitmap, shift := x.bitmap, x.shift&31
 	i := 0
+	if x.stride == gramLen {
+		for ; i+gramLen <= len(v); i += gramLen {
+			g := binary.LittleEndian.Uint32(v[i:])
+			if h := g * gramHash >> shift; bitmap[h>>6]>>(h&63)&1 != 0 {
+				out = x.inner(v, i, g, out)
+			}
+		}
+		return out
+	}
 	for ; i+8 <= len(v); i += 4 { // four places at a time: most have nothing
 		w := binary.LittleEndian.Uint64(v[i:])
 		h0, h1, h2, h3 := uint32(w)*gramHash>>shift, uint32(w>>8)*gramHash>>shift, uint32(w>>16)*gramHash>>shift, uint32(w>>24)*gramHash>>shift
@@ -260,6 +283,33 @@ func (x *index) find(v []byte, out []int32) []int32 {
 		}
 	}
 	return out
+}
+
+// mayHold reports false where a value surely holds none of the literals, as the event has it: it need not be brought
+// into lower case then. It can tell so only of an index of long inner literals, and of values of ASCII.
+func (x *index) mayHold(s string) bool {
+	if x.stride != gramLen || !x.inside {
+		return true
+	}
+	bitmap, shift := x.bitmap, x.shift&31
+	var all, found uint64
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		all |= w
+		w |= ((w + fromA) &^ (w + pastZ) & high) >> 2
+		h0, h1 := uint32(w)*gramHash>>shift, uint32(w>>32)*gramHash>>shift
+		found |= bitmap[h0>>6]>>(h0&63) | bitmap[h1>>6]>>(h1&63)
+	}
+	for i := 0; i < len(s); i++ {
+		all |= uint64(s[i])
+	}
+	if len(s) >= gramLen {
+		w := uint64(gramAt(s, 0))
+		w |= ((w + fromA) &^ (w + pastZ) & high) >> 2
+		h := uint32(w) * gramHash >> shift
+		found |= bitmap[h>>6] >> (h & 63)
+	}
+	return found&1 != 0 || all&high != 0
 }
 
 // inner compares the literals whose rarest four bytes are g, which stand at i.

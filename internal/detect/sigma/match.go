@@ -63,7 +63,9 @@ next:
 				continue next
 			}
 		}
-		w.hits = g.keyword.find(w.low(int32(i)), w.hits)
+		if g.keyword.mayHold(w.values[i].raw) {
+			w.hits = g.keyword.find(w.low(int32(i)), w.hits)
+		}
 	}
 }
 

@@ -141,14 +141,16 @@ func (p pattern) longest() string {
 	return best
 }
 
+// For eight letters of ASCII at once: of those from A to Z, the high bit is set in the first sum alone.
+const high, fromA, pastZ = 0x8080808080808080, 0x3f3f3f3f3f3f3f3f, 0x2525252525252525
+
 // appendLower appends s in lower case, character by character; bytes that are no UTF-8 stay as they are.
 func appendLower(dst []byte, s string) []byte {
-	const high, fromA, pastZ = 0x8080808080808080, 0x3f3f3f3f3f3f3f3f, 0x2525252525252525
 	n := len(dst)
 	dst = append(dst, s...)
 	b := dst[n:]
 	i := 0
-	for ; i+8 <= len(b); i += 8 { // eight letters at once: those from A to Z have the high bit in the first sum alone
+	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
 		if x&high != 0 {
 			return appendLowerRunes(dst[:n+i], s[i:])
