@@ -125,3 +125,11 @@ func (a *ask) widen(text string, numbers, accounts bool) {
 		take(&a.secrecy, stemHide.in(w))
 	}
 }
+
+// registers are words of signing in that also mean to register for something that takes place.
+var registers = map[string]bool{"anmelden": true, "anmeldung": true, "melden sie sich": true, "melde dich": true, "register once": true, "enrol": true, "hier anmelden": true}
+
+var stemEvent = stems{"event", "workshop", "webinar", "seminar", "conference", "training day", "open day", "breakfast", "veranstaltung", "einladung", "tagung", "schulung", "kundentag", "frühstück", "messe", "sommerfest", "fête", "invitation", "conférence", "atelier", "séminaire", "portes ouvertes", "journée", "evento", "jornada", "convegno", "bijeenkomst", "evenement"}
+
+// invites reports whether a text invites to something that takes place.
+func invites(text string) bool { return stemEvent.in(text) != "" }

@@ -99,8 +99,11 @@ func (p *partnerScore) atNewPlace(l *link) {
 	if l.attached && wants.credential == "" && wants.signIn == "" {
 		wants = asksOf(x.fileText)
 	}
-	if l.attached {
+	if l.attached && !l.pictured { // the code in a picture is a reason of its own
 		p.add("partner-link-in-file", 15, true, "the new link stands only inside an attached file", l.apex)
+	}
+	if invites(x.text) && registers[wants.signIn] {
+		wants.terms, wants.signIn = firstName(wants.terms, wants.signIn), ""
 	}
 	if c := firstName(wants.credential, wants.signIn); c != "" {
 		p.v.form = true
