@@ -436,6 +436,23 @@ func (c *content) documents() {
 	}
 }
 
+// sum reports whether a text names a sum of money by the currency's name.
+func sum(text string) bool {
+	for _, w := range [...]string{"eur ", "usd ", "gbp ", "chf ", " euro", " dollar", " pounds", " franken", " francs", " €", " eur"} {
+		for rest := text; ; {
+			i := strings.Index(rest, w)
+			if i < 0 {
+				break
+			}
+			if i > 0 && isDigit(rest[i-1]) || i+len(w) < len(rest) && isDigit(rest[i+len(w)]) {
+				return true
+			}
+			rest = rest[i+len(w):]
+		}
+	}
+	return false
+}
+
 func clipBytes(s string, n int) string {
 	if len(s) <= n {
 		return s

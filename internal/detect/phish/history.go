@@ -86,16 +86,30 @@ type habit struct {
 	Phones  memory
 	Files   memory
 	Replies memory // Reply-To domains
+	Named   memory // bank accounts that were new, and when they were first named
 	Hidden  memory // senders that write to undisclosed recipients
 }
 
 func newHabit() *habit {
-	return &habit{Sites: memory{}, Pairs: memory{}, Senders: map[string]*sender{}, IBANs: memory{}, Phones: memory{}, Files: memory{}, Replies: memory{}, Hidden: memory{}}
+	return &habit{Sites: memory{}, Pairs: memory{}, Senders: map[string]*sender{}, IBANs: memory{}, Phones: memory{}, Files: memory{}, Replies: memory{}, Hidden: memory{}, Named: memory{}}
 }
 
 // warm reports whether enough mail is known to call something new.
 func (h *habit) warm(now time.Time) bool {
 	return h != nil && (h.Count >= warmMails || h.Count >= warmDaysMails && now.Sub(h.First) >= warmDays*24*time.Hour)
+}
+
+// provenAfter is how long an account that was new is not taken as usual: who changes where money goes reminds of it
+// within days, and who is defrauded notices within weeks.
+const provenAfter = 30 * 24 * time.Hour
+
+// usesAccount reports whether the organisation has named the bank account for long.
+func (h *habit) usesAccount(iban string, now time.Time) bool {
+	if !h.IBANs.has(iban) {
+		return false
+	}
+	first, fresh := h.Named[iban]
+	return !fresh || now.Unix()-first > int64(provenAfter/time.Second)
 }
 
 // place is how often a site was linked in a tenant's mail.
@@ -225,6 +239,9 @@ func (d *Detector) learn(s *mailState, x *message, v *verdict) {
 		}
 	}
 	for _, n := range x.ibans {
+		if !h.IBANs.has(n) && h.warm(t) {
+			h.Named.touch(n, t, maxSmall)
+		}
 		h.IBANs.touch(n, t, maxSmall)
 	}
 	for _, n := range x.phones {

@@ -17,7 +17,7 @@ type link struct {
 	declared   bool // within something declared
 	rewritten  bool
 	attached   bool // seen only inside an attached file
-	pictured   bool // seen only as a code in a picture
+	coded      bool // or in the code of a picture
 }
 
 // message is one mail with what its reasons are drawn from.
@@ -70,7 +70,7 @@ func (d *Detector) read(e *ocsf.Event) *message {
 		}
 		x.links = append(x.links, link{raw: raw, host: host, site: siteOf(host), apex: apexOf(host), text: m.Links[i].Text,
 			declared: d.names.declared(host), rewritten: rewritten,
-			attached: i >= inFiles, pictured: m.Links[i].From == "qr"})
+			attached: i >= inFiles, coded: m.Links[i].From == "qr"})
 	}
 	x.text = newText(m.Subject, m.Text)
 	x.ask, x.found = asksAndLures(x.text)

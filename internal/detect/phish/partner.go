@@ -14,7 +14,7 @@ func (d *Detector) partnerReasons(v *verdict, x *message, s *mailState) {
 	if h == nil {
 		p.h = newHabit()
 	}
-	x.ask.widen(x.text, len(x.phones) > 0, len(x.ibans) > 0)
+	p.req = requestsIn(x.text)
 	p.linksAndAsks()
 	p.money()
 	p.talk()
@@ -31,6 +31,7 @@ type partnerScore struct {
 	warm bool
 	who  string
 	new  *link // the first link to a place new to the partner
+	req  *requests
 }
 
 func (p *partnerScore) add(name string, points int, novel bool, text string, apex string) {
@@ -99,28 +100,48 @@ func (p *partnerScore) atNewPlace(l *link) {
 	if l.attached && wants.credential == "" && wants.signIn == "" {
 		wants = asksOf(x.fileText)
 	}
-	if l.attached && !l.pictured { // the code in a picture is a reason of its own
+	switch {
+	case l.attached && l.coded: // no text shows it, and no file either
+		p.add("partner-link-in-file", 8, true, "the new link stands only in a picture's code", l.apex)
+	case l.attached:
 		p.add("partner-link-in-file", 15, true, "the new link stands only inside an attached file", l.apex)
 	}
-	if invites(x.text) && registers[wants.signIn] {
-		wants.terms, wants.signIn = firstName(wants.terms, wants.signIn), ""
+	req := p.req
+	if l.attached && x.fileText != "" {
+		req = requestsIn(x.fileText)
 	}
-	if c := firstName(wants.credential, wants.signIn); c != "" {
+	switch c := firstName(wants.credential, wants.signIn, "your account"); {
+	case wants.credential != "" && !req.together(1, ideaOwn|ideaElse, 0), req.asksSignIn():
 		p.v.form = true
-		p.addClass("partner-sign-in", "sign-in", 25, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
+		p.addClass("partner-sign-in", "sign-in", 25, true, "a new link and a request to sign in (“"+c+"”)", l.apex)
+	case wants.signIn != "" && req.together(1, ideaLogin, ideaNot|ideaElse):
+		p.v.form = true
+		p.addClass("partner-sign-in", "sign-in", 15, true, "a new link and talk of signing in (“"+c+"”)", l.apex)
 	}
-	if c := firstName(wants.sign, wants.consent, wants.terms, wants.account); c != "" {
-		p.addClass("partner-link-act", "sign-in", 12, true, "a new link and something to confirm, sign or open there (“"+c+"”)", l.apex)
+	if wants.credential == "" && wants.signIn == "" {
+		switch {
+		case req.together(2, ideaFactor|ideaLogin, ideaNot):
+			p.v.form = true
+			p.addClass("partner-sign-in", "sign-in", 25, true, "a new link and a request to register a second factor", l.apex)
+		case req.together(1, ideaOwn, ideaNot|ideaElse):
+			p.addClass("partner-sign-in", "sign-in", 15, true, "a new link and talk of the reader's account", l.apex)
+		}
+	}
+	if req.together(1, ideaNotice, 0) {
+		p.add("partner-notice-elsewhere", 25, true, "it tells of a message or a mailbox, as machines do, and leads to a place that is new for "+p.who, l.apex)
 	}
 	if u := wants.urgency; u != "" {
 		p.addClass("partner-urgency", "urgency", 9, true, "a new link and pressure of time (“"+u+"”)", l.apex)
 	}
-	if p.namesReader(l) {
-		p.add("partner-names-reader", 8, true, "the new link "+l.host+" carries the reader's or the tenant's name", l.apex)
+	switch {
+	case carriesRecipient(l.raw, x.e.Mail):
+		p.add("partner-names-reader", 20, true, "the new link "+l.host+" carries the reader's address", l.apex)
+	case p.namesTenant(l):
+		p.add("partner-names-reader", 8, true, "the new link "+l.host+" carries the tenant's name", l.apex)
 	}
 	low := strings.ToLower(l.raw)
 	switch {
-	case strings.Contains(low, "client_id=") && strings.Contains(low, "oauth2"):
+	case strings.Contains(low, "client_id=") && (strings.Contains(low, "oauth2") || strings.Contains(low, "scope=")), strings.Contains(low, "prompt=consent"), strings.Contains(low, "/consent") && req.any(ideaGrant):
 		p.add("partner-oauth-consent", 25, true, "the new link asks to grant an application rights (OAuth consent)", l.apex)
 	case strings.Contains(low, "devicelogin"), strings.Contains(low, "/device/") && x.ask.code != "", strings.Contains(low, "deviceauth"):
 		p.add("partner-device-code", 25, true, "the new link signs in somebody else's device (device code)", l.apex)
@@ -164,12 +185,9 @@ func (p *partnerScore) twin(apex string) (string, likeness) {
 	return best, like
 }
 
-// namesReader reports whether a link holds the recipient's local part or address, or the tenant's name.
-func (p *partnerScore) namesReader(l *link) bool {
+// namesTenant reports whether a link holds the tenant's name.
+func (p *partnerScore) namesTenant(l *link) bool {
 	low := strings.ToLower(l.raw)
-	if carriesRecipient(l.raw, p.x.e.Mail) {
-		return true
-	}
 	if t := p.d.names.byTenant(p.x.e.Tenant); t != nil {
 		for _, d := range t.domains {
 			if name, _ := splitApex(apexOf(d)); len(name) >= 5 && strings.Contains(low, name) {
@@ -182,33 +200,52 @@ func (p *partnerScore) namesReader(l *link) bool {
 
 func (p *partnerScore) money() {
 	x := p.x
-	newIBAN := ""
-	if x.ask.payment == "" && x.fileText != "" { // an invoice always names its account: only a new one matters
-		x.ask.payment = asksOf(x.fileText).payment
-		if !p.namesNewAccount() {
-			x.ask.payment = ""
-		}
+	talk := x.ask.payment
+	inText, inFile := p.newAccount(x.text), p.newAccount(x.fileText)
+	if talk == "" && inFile { // an invoice always names its account: only a new one matters
+		talk = asksOf(x.fileText).payment
 	}
-	for _, n := range x.ibans {
-		if !p.h.IBANs.has(n) {
-			newIBAN = n
-		}
+	share := 1
+	if p.req.any(ideaVerify) && !inText { // who wants the number compared by another way does not send a false one
+		share = 2
 	}
 	switch {
-	case newIBAN != "" && x.ask.payment != "":
-		p.add("partner-payment-change", 45, true, fmt.Sprintf("it changes where money goes (“%s”) to an account that %s has not named before", x.ask.payment, p.who), "")
-	case newIBAN != "":
-		p.add("partner-new-account", 20, true, "it names a bank account that "+p.who+" has not named before", "")
-	case len(x.ibans) > 0 && x.ask.payment != "":
-		p.add("partner-payment-talk", 25, true, "it speaks of a change of where money goes (“"+x.ask.payment+"”) and names an account", "")
-	case x.ask.payment != "":
-		p.add("partner-payment-talk", 12, true, "it speaks of where money goes (“"+x.ask.payment+"”)", "")
+	case (inText || inFile) && talk != "":
+		p.add("partner-payment-change", 50/share, true, fmt.Sprintf("it changes where money goes (“%s”) to an account that %s has not named before", talk, p.who), "")
+	case inText && p.req.any(ideaMoney|ideaReplace), inText && p.req.any(ideaMoney):
+		p.add("partner-payment-change", 50, true, "it speaks of payments and names an account that "+p.who+" has not named before", "")
+	case inFile && p.req.any(ideaReplace):
+		p.add("partner-payment-change", 50/share, true, "it replaces an earlier document, and the new one names an account that "+p.who+" has not named before", "")
+	case inText:
+		p.add("partner-new-account", 35, true, "it names a bank account that "+p.who+" has not named before", "")
+	case inFile:
+		p.add("partner-new-account", 20/share, true, "an attached document names a bank account that "+p.who+" has not named before", "")
+	case len(x.ibans) > 0 && talk != "" && !p.req.any(ideaVerify):
+		p.add("partner-payment-talk", 12, true, "it speaks of where money goes (“"+talk+"”) and names an account", "")
+	case talk != "":
+		p.add("partner-payment-talk", 12/share, true, "it speaks of where money goes (“"+talk+"”)", "")
 	}
 }
 
-func (p *partnerScore) namesNewAccount() bool {
-	for _, n := range p.x.ibans {
-		if !p.h.IBANs.has(n) {
+// newAccount reports whether a text names a bank account that the partner has not named before.
+func (p *partnerScore) newAccount(text string) bool {
+	for _, n := range ibansIn(text) {
+		if !p.h.usesAccount(n, p.x.e.Time) && !readersOwn(text, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// readersOwn reports whether a text calls an account the reader's: a refund is no change of where money goes.
+func readersOwn(text, iban string) bool {
+	i := strings.Index(text, strings.ToLower(iban[:4]))
+	if i < 0 {
+		return false
+	}
+	before := text[max(0, i-40):i]
+	for _, w := range [...]string{"your account", "your iban", "your bank", "ihr konto", "ihrem konto", "ihre iban", "votre compte", "votre iban", "su cuenta", "suo conto", "sua conta", "uw rekening"} {
+		if strings.Contains(before, w) {
 			return true
 		}
 	}
@@ -217,17 +254,18 @@ func (p *partnerScore) namesNewAccount() bool {
 
 func (p *partnerScore) talk() {
 	x := p.x
-	if c := x.ask.code; c != "" {
-		p.addClass("partner-approval", "approval", 15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
+	if p.req.asksApproval() {
+		p.add("partner-approval", 50, true, "it says that a request will come to the telephone, and asks to approve it", "")
+	} else if c := x.ask.code; c != "" && !p.req.any(ideaNot) {
+		p.add("partner-approval", 15, true, "it asks for an approval or a one-time code (“"+c+"”)", "")
 	}
-	if c := x.ask.handOver; c != "" {
-		p.addClass("partner-code-handover", "approval", 40, true, "it asks to hand over a code (“"+c+"”)", "")
+	if p.req.asksForCode() {
+		p.add("partner-code-handover", 50, true, "it says that a code will come, and asks to hand it over", "")
+	} else if c := x.ask.handOver; c != "" {
+		p.add("partner-code-handover", 30, true, "it asks to hand over a code (“"+c+"”)", "")
 	}
-	if c := x.ask.push; c != "" {
-		p.addClass("partner-push-approval", "approval", 30, true, "it asks to approve a request that comes to a telephone (“"+c+"”)", "")
-	}
-	if c := x.ask.giftCard; c != "" {
-		p.add("partner-gift-card", 42, true, "it asks to buy gift cards (“"+c+"”)", "")
+	if p.req.asksForCards() {
+		p.add("partner-gift-cards", 50, true, "it asks to buy gift cards and to send their codes", "")
 	}
 	if c := x.ask.secrecy; c != "" {
 		p.add("partner-secrecy", 10, true, "it asks for secrecy, a favour or no calls (“"+c+"”)", "")
@@ -244,7 +282,7 @@ func (p *partnerScore) talk() {
 		p.add("partner-command", 20, true, "it gives a command to run", "")
 	}
 	pictured := x.e.Fields.Value("body.images") != "" || len(x.e.Mail.Attachments) > 0
-	if x.ask.scan != "" && pictured && (strings.Contains(x.text, "code") || strings.Contains(x.text, "qr")) {
+	if (x.ask.scan != "" || p.req.any(ideaScan)) && pictured && (strings.Contains(x.text, "code") || strings.Contains(x.text, "qr")) {
 		p.add("partner-scan-code", 25, true, "it asks to scan a code in a picture or file, so that the link is seen by no filter", "")
 		if w := x.ask.signIn; w != "" {
 			p.add("partner-scan-sign-in", 20, true, "the code leads to a sign-in (“"+w+"”)", "")
@@ -256,7 +294,13 @@ func (p *partnerScore) talk() {
 func (p *partnerScore) callback() {
 	x := p.x
 	c := x.ask.callback
-	if c == "" {
+	charge := p.req.together(2, ideaCharge, 0) && (money(x.text) || sum(x.text))
+	another := p.req.together(2, ideaCallNew|ideaCall, 0)
+	switch {
+	case c != "":
+	case charge, another:
+		c = "call"
+	default:
 		return
 	}
 	for _, n := range x.phones {
@@ -264,11 +308,18 @@ func (p *partnerScore) callback() {
 			continue
 		}
 		p.add("partner-callback", 20, true, "it asks to call a number that "+p.who+" has not given before (“"+c+"”)", "")
-		if w := x.ask.scare; w != "" {
+		switch w := x.ask.scare; {
+		case charge:
+			p.add("partner-callback-scare", 30, true, "the number comes with a sum that is debited", "")
+		case another:
+			p.add("partner-new-number", 25, true, "it says that the sender has a new number, and asks to call it", "")
+		case w != "":
 			p.add("partner-callback-scare", 20, true, "the number comes with a charge or an incident (“"+w+"”)", "")
 		}
 		if w := x.ask.urgency; w != "" {
 			p.addClass("partner-urgency", "urgency", 9, true, "the number comes with pressure of time (“"+w+"”)", "")
+		} else if another && p.req.any(ideaNow) {
+			p.addClass("partner-urgency", "urgency", 9, true, "it wants the call at once, or nothing by mail", "")
 		}
 		return
 	}

@@ -244,6 +244,9 @@ func (s *state) complete() error {
 			if h == nil || slices.ContainsFunc([]memory{h.Sites, h.Pairs, h.IBANs, h.Phones, h.Files, h.Replies, h.Hidden}, func(x memory) bool { return x == nil }) || h.Senders == nil {
 				return fmt.Errorf("the habit of %s is incomplete", key)
 			}
+			if h.Named == nil { // states written before accounts were watched
+				h.Named = memory{}
+			}
 			for addr, w := range h.Senders {
 				if w == nil || w.Mailers == nil || w.Nets == nil || w.Files == nil {
 					return fmt.Errorf("the habit of %s is incomplete", addr)

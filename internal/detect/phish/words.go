@@ -23,12 +23,6 @@ type ask struct {
 	bait       string // a subject of consumer phishing
 	command    string // a command to run
 	scan       string // scan a code
-	giftCard   string // buy gift cards
-	push       string // approve a request that comes to the telephone
-	sign       string // sign a document
-	terms      string // confirm, accept or activate something
-	consent    string // grant an application rights
-	account    string // a mailbox, account or session, spoken of
 }
 
 // newText returns what the sender wrote, without quotations of earlier mail, in lower case with single spaces.
