@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,6 +31,7 @@ const (
 
 func (p *page) print() error {
 	p.head()
+	p.wanted()
 	p.main()
 	p.sample()
 	p.oracle()
@@ -116,7 +115,7 @@ func (p *page) main() {
 		}
 		row(cells...)
 	}
-	fmt.Print("\n*Own threshold* is the one that the program ships, or sets itself in `breakwater mail train --fpr 0.01`: by blocks of time over\nall families at once, so that whole families are unseen in each block. It expects mail that training has not seen.\n\n")
+	fmt.Print("\n*Own threshold* is the one that the program ships, or sets itself in `breakwater mail train --fpr 0.01` by cross-validation on\nthe training part.\n\n")
 }
 
 // sample shows all systems on the messages that the slowest of them scored.
@@ -304,57 +303,17 @@ func top(n map[string]int, most int) string {
 // missed tells what kinds of phishing are missed, by what the messages hold.
 func (p *page) missed() {
 	fmt.Print("## What is missed\n\nPhishing of the test part by what it holds, and what each of the program's columns misses of it at the threshold for FPR 1 %.\n\n")
-	header("system", "no link", "link", "attachment", "plain text alone", "pictures and hardly any text")
+	header(append([]string{"system"}, kindsOfPhish...)...)
 	for _, x := range p.systems {
 		if x.verdicts == nil {
 			continue
 		}
-		t1, _ := x.limits(x.outcome)
-		var by [5]rate
-		for _, y := range x.outcome.test {
-			if !y.m.phish {
-				continue
-			}
-			h := holdings(y.m.path)
-			miss := x.read(y.result) <= t1
-			for i, is := range []bool{!h.link, h.link, h.attachment, !h.html, h.picture && h.text < 200} {
-				if is {
-					by[i].add(miss)
-				}
-			}
-		}
+		by := p.missedBy(x)
 		cells := []string{x.name}
 		for _, r := range by {
 			cells = append(cells, fmt.Sprintf("%d of %d", r.k, r.n))
 		}
 		row(cells...)
 	}
-	fmt.Print(`
-In plain words, where the tables above show it:
-
-- Phishing without a link is missed about every second time even after training, and so is phishing that is plain text
-  alone or comes with an attachment: there are few such messages in training, and little but words in them.
-- Mail of a kind that training never saw is the weak side. Where a whole family of legitimate mail is left out, its rate of
-  false positives is many times that of the others; see the table of families left out before any threshold is trusted.
-- A threshold that keeps hard ham and unseen families clean costs recall, and one that keeps recall costs hard ham: no
-  threshold here gives both. The rows by the program's own threshold and by the common one are the two ends.
-- What is not in these corpora is not measured: real modern business mail with HTML (the generated family is no substitute,
-  and its hosts, sentences and layouts are few), little mail in other languages than English on the legitimate side, and
-  hardly any business mail compromise on the other. Some of the phishing may be lawful advertising, its authors say; nobody
-  should trust a recall above 98 % here. Begin in observe mode, and train on your own mail.
-`)
-}
-
-func machine() string {
-	cpu := "unknown"
-	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-				cpu = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	system, _ := exec.Command("uname", "-srm").Output() // a label; without it the line is shorter
-	return fmt.Sprintf("%s, %d cores, %s", cpu, runtime.NumCPU(), strings.TrimSpace(string(system)))
+	p.inWords()
 }
