@@ -219,9 +219,7 @@ func (w *window) fill(in *inWindow, origins []*origin) bool {
 			continue
 		}
 		if len(slots) == 1 {
-			for _, v := range o.of(slots[0]) {
-				in.values = append(in.values, v)
-			}
+			in.values = append(in.values, o.of(slots[0])...)
 		} else if v, ok := o.first(slots); ok {
 			in.values = append(in.values, groupKey(v))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,10 +139,7 @@ func (it *naiveItem) number(n, want float64) bool {
 func (it *naiveItem) forms(value string, known map[string][]string) (out []func(text string) bool) {
 	list := []string{value}
 	if it.has("expand") {
-		list = nil
-		for _, v := range known[strings.Trim(value, "%")] {
-			list = append(list, v)
-		}
+		list = slices.Clone(known[strings.Trim(value, "%")])
 	}
 	before, after, cased := it.field == "", it.field == "", it.has("cased")
 	encoded := false

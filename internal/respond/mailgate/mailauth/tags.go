@@ -105,7 +105,7 @@ func trimFWS(b []byte) []byte {
 }
 
 func noSpace(s string) string {
-	if strings.IndexAny(s, " \t\r\n") < 0 {
+	if !strings.ContainsAny(s, " \t\r\n") {
 		return s
 	}
 	out := make([]byte, 0, len(s))

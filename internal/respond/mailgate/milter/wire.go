@@ -15,9 +15,6 @@ import (
 	"github.com/emersion/go-milter"
 )
 
-// maxPacket is the most that one packet of the protocol may have; the library holds to the same.
-const maxPacket = 1 << 20
-
 // offer is what a mail server says it can do.
 type offer struct {
 	version  uint32

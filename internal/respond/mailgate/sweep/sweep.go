@@ -259,7 +259,6 @@ type work struct {
 	res   *Result
 	found int
 	bytes int64
-	full  bool
 }
 
 // journal begins the run's journal with the first message that is found: a sweep that finds nothing leaves none.
