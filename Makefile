@@ -35,7 +35,7 @@ cross/%:
 	CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F) $(GO) build -trimpath -ldflags '-s -w' -o dist/breakwater-$(*D)-$(*F)$(if $(filter windows,$(*D)),.exe) ./cmd/breakwater
 
 test: ## every test, with the race detector; without it what it disturbs
-	$(GO) test -race -timeout 10m $(TEST_FLAGS) ./...
+	$(GO) test -race -timeout 25m $(TEST_FLAGS) ./...
 	$(GO) test $(TEST_FLAGS) -run 'Allocates|MemoryIsFlat|FloodsStay|MailEvaluation' ./internal/detect/sigma ./internal/detect/beacon ./internal/cli
 
 test-long: ## as test, with the cases that take minutes
