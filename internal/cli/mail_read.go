@@ -20,8 +20,8 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
-// maxMessages is how many messages one command holds, since they are judged in the order of their times.
-const maxMessages = 500_000
+// maxMessages is how many messages one command takes.
+const maxMessages = 2_000_000
 
 // message is one message of a file; event is nil where it has no mail header at all.
 type message struct {
@@ -159,19 +159,6 @@ func (r *mailReader) owner(e *ocsf.Event) tenant.ID {
 		}
 	}
 	return ""
-}
-
-// readMail returns all messages below the paths.
-func readMail(ctx context.Context, c *console, m *tenant.Model, id tenant.ID, paths []string) ([]message, error) {
-	var out []message
-	r := &mailReader{model: m, tenant: id, note: func(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }, visit: func(m message) error { out = append(out, m); return nil }}
-	if err := r.read(ctx, paths); err != nil {
-		return nil, err
-	}
-	if r.skipped > 0 {
-		r.note("%d files are no mail and were left out", r.skipped)
-	}
-	return out, nil
 }
 
 // readExamples turns the mail below a path into examples of one class.

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/detect/phish"
 	"github.com/breakwater-project/breakwater/internal/detect/phish/learned"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
 type mailScoreFlags struct {
@@ -111,44 +110,54 @@ func scoreMail(cmd *cobra.Command, c *console, f mailScoreFlags, args []string) 
 	d.SetThreshold(f.threshold)
 	ctx := cmd.Context()
 	if len(f.history) > 0 {
-		earlier, err := readMail(ctx, c, m, id, f.history)
+		earlier, err := spoolMail(ctx, c, m, id, f.history)
 		if err != nil {
 			return err
 		}
+		defer earlier.Close()
 		if err := judgeInOrder(ctx, d, earlier, true, nil); err != nil {
 			return err
 		}
 	}
-	list, err := readMail(ctx, c, m, id, args)
+	list, err := spoolMail(ctx, c, m, id, args)
 	if err != nil {
 		return err
 	}
-	lines := make([]mailLine, len(list))
-	if err := judgeInOrder(ctx, d, list, !f.noLearn, lines); err != nil {
+	defer list.Close()
+	said, err := newAnswers(len(list.entries))
+	if err != nil {
 		return err
 	}
-	return printList(c.out, f.output, lines, mailColumns)
+	defer said.Close()
+	if err := judgeInOrder(ctx, d, list, !f.noLearn, said); err != nil {
+		return err
+	}
+	return said.print(c.out, f.output)
 }
 
-// judgeInOrder judges messages in the order of their times; lines, where it is not nil, gets the answers in the
-// order of the list.
-func judgeInOrder(ctx context.Context, d *phish.Detector, list []message, learn bool, lines []mailLine) error {
-	order := make([]int, len(list))
-	for i := range order {
-		order[i] = i
+// spoolMail reads all messages below the paths.
+func spoolMail(ctx context.Context, c *console, m *tenant.Model, id tenant.ID, paths []string) (*spool, error) {
+	s, err := newSpool()
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		x, y := list[a].event, list[b].event
-		if x == nil || y == nil {
-			return cmp.Compare(rank(x), rank(y))
-		}
-		return x.Time.Compare(y.Time)
-	})
-	for _, i := range order {
+	r := &mailReader{model: m, tenant: id, note: func(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }, visit: s.put}
+	if err := r.read(ctx, paths); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	if r.skipped > 0 {
+		r.note("%d files are no mail and were left out", r.skipped)
+	}
+	return s, nil
+}
+
+// judgeInOrder judges messages in the order of their times; said, where it is not nil, gets the answers.
+func judgeInOrder(ctx context.Context, d *phish.Detector, list *spool, learn bool, said *mailAnswers) error {
+	return list.inOrder(func(n int, m *message) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m := &list[i]
 		if m.event != nil && strings.HasPrefix(m.broken, undated) { // it was read, and only has no time
 			m.broken = ""
 			m.event.Mail.ParseProblems = append(m.event.Mail.ParseProblems, "odd: "+undated)
@@ -160,26 +169,22 @@ func judgeInOrder(ctx context.Context, d *phish.Detector, list []message, learn 
 		if m.broken != "" {
 			v = d.Unread(v, m.broken)
 		}
-		if lines != nil {
-			lines[i] = lineOf(m, &v)
+		if said != nil {
+			l := lineOf(m, &v)
+			if err := said.put(n, &l); err != nil {
+				return err
+			}
 		}
 		if learn && m.event != nil {
 			d.Learn(m.event, v)
+			d.Advance(m.event.Time, nil)
 		}
-		m.event = nil // no longer needed; a large folder shall not be held to the end
-	}
-	return nil
+		return nil
+	})
 }
 
 // undated begins the decoder's reason for a message that tells no time. A gateway knows when it came.
 const undated = "no usable date"
-
-func rank(e *ocsf.Event) int {
-	if e == nil {
-		return 0
-	}
-	return 1
-}
 
 func lineOf(m *message, v *ocsf.MailVerdict) mailLine {
 	l := mailLine{File: m.file, Verdict: v.Verdict, Score: v.Score, Reasons: []mailReason{}}
