@@ -192,10 +192,9 @@ func TestCorpusLoads(t *testing.T) {
 	errs, docs := corpus.errs, corpus.docs
 	t.Logf("%d of %d rules load, %d log sources, %d fields", set.Len(), docs, len(set.parts), len(set.slots.byName))
 	for _, e := range errs {
-		t.Log(e)
-	}
-	if set.Len()*100 < docs*95 {
-		t.Errorf("%d of %d rules load, at least 95 %% must", set.Len(), docs)
+		if !strings.Contains(e.Reason, "placeholder %") {
+			t.Errorf("only rules whose placeholders are not given may stay out: %v", e)
+		}
 	}
 	if set.Len()+len(errs) < docs {
 		t.Errorf("%d rules and %d errors for %d documents: some are neither", set.Len(), len(errs), docs)
