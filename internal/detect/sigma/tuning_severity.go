@@ -129,9 +129,9 @@ func (s *sightings) restore(list []savedSighting) {
 
 // raise sets a finding's severity: the rule's, one step more where a partner's trust was the way, one more again
 // where two of its tenants see the same. It never falls. It reports whether something changed.
-func raise(f *ocsf.Finding, base ocsf.Severity, two bool) bool {
+func raise(f *ocsf.Finding, base ocsf.Severity, partner, two bool) bool {
 	to := base
-	if f.Partner != "" && f.Suppressed == nil {
+	if partner {
 		if to++; two {
 			to++
 		}
@@ -157,17 +157,24 @@ func (d *detector) weigh(k findingKey, f *ocsf.Finding, at time.Time) {
 // weighBy is weigh with a memory of its own: find returns an open finding, raised takes one that became graver.
 func (d *detector) weighBy(seen *sightings, k findingKey, f *ocsf.Finding, at time.Time, find func(findingKey) *ocsf.Finding, raised func(findingKey, *ocsf.Finding)) {
 	base := d.base(f.Rule)
-	if f.Partner == "" || f.Suppressed != nil {
-		raise(f, base, false)
+	if f.Partner == "" || f.Suppressed != nil || d.ofPartners(f.Rule) {
+		raise(f, base, false, false)
 		return
 	}
 	others := seen.see(sightKey{f.Partner, f.Rule}, f.Tenant, at, k)
-	raise(f, base, len(others) > 0)
+	raise(f, base, true, len(others) > 0)
 	for _, o := range others {
-		if other := find(o); other != nil && raise(other, base, true) {
+		if other := find(o); other != nil && raise(other, base, true, true) {
 			raised(o, other)
 		}
 	}
+}
+
+// ofPartners reports whether a rule is about trusted relationships itself (T1199): its level weighs the partner already,
+// and what a partner does daily at all its tenants must not become graver by being daily.
+func (d *detector) ofPartners(id string) bool {
+	r := d.set.Rule(id)
+	return r != nil && slices.Contains(r.Techniques(), "T1199")
 }
 
 // base returns the severity that a rule or correlation has by itself.
