@@ -36,11 +36,11 @@ cross/%:
 
 test: ## every test, with the race detector; without it what it disturbs
 	$(GO) test -race -timeout 25m $(TEST_FLAGS) ./...
-	$(GO) test $(TEST_FLAGS) -run 'Allocates|MemoryIsFlat|FloodsStay|MailEvaluation' ./internal/detect/sigma ./internal/detect/beacon ./internal/cli
+	$(GO) test $(TEST_FLAGS) -run 'Allocates|MemoryIsFlat|FloodsStay|MailEvaluation|NormaliseIs' ./internal/detect/sigma ./internal/detect/beacon ./internal/cli ./internal/mailcorpus
 
 test-long: ## as test, with the cases that take minutes
 	BREAKWATER_LONG=1 $(GO) test -race -timeout 60m -count 1 $(TEST_FLAGS) ./...
-	BREAKWATER_LONG=1 $(GO) test -timeout 60m $(TEST_FLAGS) -count 1 -run 'Allocates|MemoryIsFlat|FloodsStay|MailEvaluation' ./internal/detect/sigma ./internal/detect/beacon ./internal/cli
+	BREAKWATER_LONG=1 $(GO) test -timeout 60m $(TEST_FLAGS) -count 1 -run 'Allocates|MemoryIsFlat|FloodsStay|MailEvaluation|NormaliseIs' ./internal/detect/sigma ./internal/detect/beacon ./internal/cli ./internal/mailcorpus
 
 lint: dist/staticcheck ## format, vet, architecture and staticcheck
 	@files=$$(gofmt -l cmd internal rules); if [ -n "$$files" ]; then echo "not formatted by gofmt:"; echo "$$files"; exit 1; fi

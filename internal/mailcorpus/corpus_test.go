@@ -211,6 +211,13 @@ func TestNormaliseIsThatOfTheDataFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if raceEnabled { // make test compares all of them without the race detector
+		few := all[:0]
+		for i := 0; i < len(all); i += 10 {
+			few = append(few, all[i])
+		}
+		all = few
+	}
 	dir := t.TempDir()
 	var in bytes.Buffer
 	for i := range all {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package mailcorpus
+
+const raceEnabled = false
