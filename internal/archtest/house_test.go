@@ -35,6 +35,8 @@ var house = []stage{
 	{[]string{"correlate/coverage", "correlate/alertlevel"}, "who has fallen silent; how watchful to be"},
 	{[]string{"respond/mailgate/mailauth", "respond/mailgate/quarantine"}, "proof of who sent a mail; where held mail lies"},
 	{[]string{"respond/mailgate/milter", "respond/mailgate/journal", "respond/mailgate/sweep"}, "the doors of the mail layer, a protocol each"},
+	{[]string{"respond/posture/evidence"}, "what a fact about somebody's doors is"},
+	{[]string{"respond/posture/*"}, "readers of such facts, a pillar or format each, and what is known of products"},
 	{[]string{"respond/mailgate", "respond/share", "respond/notify", "respond/posture", "respond/enclave", "respond/tracing"}, "acts on the answer"},
 	{[]string{"respond/advise"}, "tells each tenant its own; sends by share and notify"},
 	{[]string{"show/api"}, "every operation once, authorised"},
