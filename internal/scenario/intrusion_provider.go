@@ -94,16 +94,12 @@ func (w *world) honestRound(s *scribe, c *org, v session) {
 	dur := 45 * time.Minute
 	for range 20 {
 		start := w.otherDay(s.r, v.start)
-		free := true
-		for _, x := range w.sessions(c, int(start.Sub(w.start)/(24*time.Hour))) {
-			if x.pool == v.pool && start.Before(x.end.Add(time.Minute)) && x.start.Before(start.Add(dur+time.Minute)) {
-				free = false
-			}
-		}
+		free := !w.lentAt(c, start, start.Add(dur))[v.pool]
 		if v.start, v.end = start, start.Add(dur); free {
 			break
 		}
 	}
+	w.lent[c] = append(w.lent[c], v)
 	w.wayAndTunnel(s, c, v)
 	tn := w.tunnelOf(c, v)
 	s.rdpLogon(c, c.servers[2], v.start.Add(time.Minute), tn, 10*time.Minute, some(s.r, adminCommands, 2), false)

@@ -98,7 +98,7 @@ func (w *world) foothold() (outside bool, r *rng) {
 }
 
 // copySession looks for a visit of the client's background to imitate: the same technician through the same jump
-// host, at an address that was lent before and is free at that time.
+// host, at an address that was lent before and is free at that time. The address stays lent for that time.
 func (w *world) copySession(r *rng, c *org, start time.Time, lasts time.Duration) session {
 	var seen []session
 	pools := map[int]bool{}
@@ -115,25 +115,38 @@ func (w *world) copySession(r *rng, c *org, start time.Time, lasts time.Duration
 		v = pick(r, seen)
 	}
 	v.start, v.end = start, start.Add(lasts)
-	busy := map[int]bool{}
-	d := int(start.Sub(w.start) / (24 * time.Hour))
-	for _, x := range w.sessions(c, min(d, w.o.Days-1)) {
-		if v.start.Before(x.end.Add(time.Minute)) && x.start.Before(v.end.Add(time.Minute)) {
-			busy[x.pool] = true
-		}
-	}
+	busy := w.lentAt(c, v.start, v.end)
 	first := r.IntN(poolSize)
+	v.pool = poolFirst + first
 	for _, known := range []bool{true, false} {
 		for i := range poolSize {
 			p := poolFirst + (first+i)%poolSize
 			if !busy[p] && (pools[p] || !known) {
 				v.pool = p
+				w.lent[c] = append(w.lent[c], v)
 				return v
 			}
 		}
 	}
-	v.pool = poolFirst + first
 	return v
+}
+
+// lentAt returns the addresses of a client's VPN pool that somebody holds in a span, by their last byte: a gateway
+// lends each to one at a time.
+func (w *world) lentAt(c *org, start, end time.Time) map[int]bool {
+	busy := map[int]bool{}
+	last := w.o.Days - 1
+	from, to := int(start.Sub(w.start)/(24*time.Hour)), int(end.Sub(w.start)/(24*time.Hour))
+	held := w.lent[c]
+	for d := max(0, min(from-1, last)); d <= min(max(to, 0), last); d++ {
+		held = append(held[:len(held):len(held)], w.sessions(c, d)...)
+	}
+	for _, x := range held {
+		if start.Before(x.end.Add(time.Minute)) && x.start.Before(end.Add(time.Minute)) {
+			busy[x.pool] = true
+		}
+	}
+	return busy
 }
 
 // victim returns the name under the intruder's domain that carries a victim's real domain as labels.

@@ -130,7 +130,8 @@ type world struct {
 	vendor     vendor
 	firms      []*firm // partners beside the provider whose people come to clients
 	natPool    netip.Prefix
-	takenNames map[string]bool // names that somebody has
+	lent       map[*org][]session // visits beside the background's, which hold an address too
+	takenNames map[string]bool    // names that somebody has
 	sites      []site
 	guessers   []netip.Addr
 	scale      float64 // how much more office traffic than is natural
@@ -147,7 +148,7 @@ type world struct {
 }
 
 func newWorld(o Options, k *kind) *world {
-	w := &world{o: o, kind: k, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, cells: map[cell]bool{}, houses: map[*org]*mailHouse{}, mailers: map[*person]*mailer{}, threads: map[*org][]*message{}}
+	w := &world{o: o, kind: k, names: o.Seed ^ 0x9e3779b97f4a7c15, start: o.Start.UTC().Truncate(24 * time.Hour), scale: 1, plan: map[*org][][]placed{}, lent: map[*org][]session{}, cells: map[cell]bool{}, houses: map[*org]*mailHouse{}, mailers: map[*person]*mailer{}, threads: map[*org][]*message{}}
 	if o.Rename != 0 {
 		w.names = o.Rename
 	}
