@@ -121,6 +121,12 @@ func gate(t testing.TB, section string, change ...func(*Options)) *bench {
 	return b
 }
 
+// movers are who carries out what is decided about held mail, as in service.
+func (b *bench) movers() quarantine.Mover {
+	s := b.site.Load().settings
+	return quarantine.Movers{MTA: &quarantine.Commands{ReleaseBy: s.Hold.Release, DeleteBy: s.Hold.Delete}, Store: NewMover(s)}
+}
+
 const enforce = "mail:\n  id: mx.acme.example\n  mode: enforce\n"
 
 // message makes a message from outside.

@@ -8,9 +8,6 @@ import (
 	"io"
 	"net"
 	"net/smtp"
-	"os/exec"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/platform/config"
@@ -18,10 +15,11 @@ import (
 	"github.com/breakwater-project/breakwater/internal/respond/mailgate/quarantine"
 )
 
-// moveWithin is how long a program, or the mail server, may take over one message.
+// moveWithin is how long the mail server may take over one message.
 const moveWithin = 30 * time.Second
 
-// Mover lets held messages go on, or deletes them, where they wait. It implements quarantine.Mover.
+// Mover gives messages that are kept here alone back to the mail server. It is the Store of quarantine.Movers; what
+// waits in the mail server is quarantine.Commands' work.
 type Mover struct {
 	hold config.MailHold
 	name string // by which we greet the mail server
@@ -32,47 +30,17 @@ var _ quarantine.Mover = (*Mover)(nil)
 // NewMover returns a mover for what the mail section says of held mail.
 func NewMover(s *config.MailGate) *Mover { return &Mover{s.Hold, s.ID} }
 
-// Release lets a message go on: the mail server's program does it where the mail server holds it, else it is given back
-// by SMTP. Such a message bears X-Breakwater-Released, and its recipients are those it was held for.
+// Release gives a message back by SMTP. Such a message bears X-Breakwater-Released, and its recipients are those it was
+// held for.
 func (v *Mover) Release(ctx context.Context, it quarantine.Item, raw []byte) error {
-	switch it.Place {
-	case quarantine.PlaceMTA:
-		return run(ctx, v.hold.Release, it.QueueID)
-	case quarantine.PlaceStore:
-		return v.reinject(ctx, it, raw)
+	if it.Place != quarantine.PlaceStore {
+		return fmt.Errorf("a message of place %q is not given back to the mail server: it waits there, or was delivered", it.Place)
 	}
-	return fmt.Errorf("a message of place %q cannot be released to the mail server", it.Place)
+	return v.reinject(ctx, it, raw)
 }
 
-// Delete takes a message away where it waits; one that waits in the store alone needs nothing.
-func (v *Mover) Delete(ctx context.Context, it quarantine.Item) error {
-	if it.Place == quarantine.PlaceMTA {
-		return run(ctx, v.hold.Delete, it.QueueID)
-	}
-	return nil
-}
-
-// run starts a program without a shell. The id is the mail server's, and only letters and digits of one are taken.
-func run(ctx context.Context, program []string, id string) error {
-	if id == "" || len(id) > 64 || strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return fmt.Errorf("%q is no queue id", id)
-	}
-	args := slices.Clone(program)
-	for i := range args {
-		if args[i] == "{id}" {
-			args[i] = id
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, moveWithin)
-	defer cancel()
-	c := exec.CommandContext(ctx, args[0], args[1:]...)
-	c.WaitDelay = time.Second
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("running %s: %w: %s", strings.Join(args, " "), err, oneLine(string(out)))
-	}
-	return nil
-}
+// Delete has nothing to do: such a message waits nowhere else.
+func (v *Mover) Delete(context.Context, quarantine.Item) error { return nil }
 
 // reinject gives a message back to the mail server.
 func (v *Mover) reinject(ctx context.Context, it quarantine.Item, raw []byte) error {

@@ -28,7 +28,7 @@ func TestPostfix(t *testing.T) {
 	b := gate(t, enforce+"  policies: [{tenant: acme, recipients: [\"strict@acme.example\"], phish: reject, suspicious: tempfail}]\n  hold: {in: mta, "+p.hold()+"}\n",
 		func(o *Options) { o.Authenticate = provenAs(claims{}) })
 	listen(t, at, b.Judge, b.Failed)
-	mover := NewMover(b.site.Load().settings)
+	mover := b.movers()
 	box, err := b.store.Box("acme")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestPostfixTwoTenantsWithDifferentPolicies(t *testing.T) {
 			if len(items) != 1 {
 				t.Fatalf("kept %+v", items)
 			}
-			if err := box.Release(t.Context(), items[0].Name, "ops", time.Now(), NewMover(b.site.Load().settings)); err != nil {
+			if err := box.Release(t.Context(), items[0].Name, "ops", time.Now(), b.movers()); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.arrives("ann@acme.example", 1)[0]; !strings.Contains(got, "X-Breakwater-Released: "+items[0].Name) || !strings.Contains(got, "Subject: phish") {
@@ -207,7 +207,7 @@ func TestPostfixHeldHereAndGivenBack(t *testing.T) {
 	if len(items) != 1 {
 		t.Fatalf("kept %+v", items)
 	}
-	if err := box.Release(t.Context(), items[0].Name, "ops", time.Now(), NewMover(b.site.Load().settings)); err != nil {
+	if err := box.Release(t.Context(), items[0].Name, "ops", time.Now(), b.movers()); err != nil {
 		t.Fatal(err)
 	}
 	got := p.arrives("ann@acme.example", 1)[0]

@@ -72,6 +72,10 @@ const (
 	commandOutput = 1 << 10 // bytes of its words that are kept
 )
 
+// saysGone is what a program that fails says where the mail server has no such message, such as the script for Sendmail in
+// docs/mail.md.
+const saysGone = "no such message waits"
+
 // queueID is what a mail server calls a message. Postfix has 6 to 20 letters and digits (short and long names), Sendmail
 // 14; anything else could be an option or a path to the program that is started.
 var queueID = regexp.MustCompile(`^[0-9A-Za-z]{5,30}$`)
@@ -131,6 +135,8 @@ func (c *Commands) run(ctx context.Context, program []string, it Item) error {
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return fmt.Errorf("running %s: it was not done within %s%s", whole, commandTime, told(said))
+	case err != nil && strings.Contains(said, saysGone):
+		return fmt.Errorf("running %s: %w", whole, ErrGone)
 	case err != nil:
 		return fmt.Errorf("running %s: %w%s", whole, err, told(said))
 	case isPostsuper(args) && !strings.Contains(said, "1 message"): // postsuper(1) ends well, and silently, where it finds nothing
