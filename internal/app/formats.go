@@ -7,6 +7,7 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/antivirus"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/auditd"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/binetflow"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/dhcp"
@@ -21,6 +22,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/github"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/kubernetes"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/macos"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/mailverdict"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/netflow"
@@ -28,6 +30,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/pcap"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/sysmonlinux"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/zeek"
@@ -44,6 +47,7 @@ func Formats() []decode.Stream {
 	objects = append(objects, eve.Objects()...)
 	objects = append(objects, windows.Objects()...)
 	objects = append(objects, remotetool.Objects()...)
+	objects = append(objects, macos.Objects()...)
 	objects = append(objects, netflow.Objects()...)
 	objects = append(objects, flowlog.Objects()...)
 	objects = append(objects, cloudObjects()...)
@@ -53,6 +57,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, flowlog.Streams()...)
 	carried = append(carried, firewall.Streams()...)
 	carried = append(carried, dhcp.Streams()...)
+	carried = append(carried, auditd.Stream(), sysmonlinux.Stream())
 	carried = append(carried, syslog.Lines(inner))
 	carried = append(carried, vpn.Streams()...)
 	carried = append(carried, remotetool.Streams()...)

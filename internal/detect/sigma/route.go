@@ -139,6 +139,9 @@ var synonyms = map[string]string{
 func classify(s signature) facets {
 	source, channel := strings.ToLower(s.source), strings.ToLower(s.channel)
 	decoder, sub, _ := strings.Cut(source, "/")
+	if f, ok := classifyUnix(source, channel, s.eventID); ok {
+		return f
+	}
 	if channel != "" || decoder == "windows" {
 		return classifyWindows(channel, sub, s.eventID, strings.ToLower(s.eventType))
 	}

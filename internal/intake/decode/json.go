@@ -101,12 +101,13 @@ func (o *JSON) Int(name string) int64 {
 	return n
 }
 
-// Array returns the elements of the top-level array of that name.
-func (o *JSON) Array(name string) []*fastjson.Value {
+// Array returns the elements of the array of that name, or of the one that lies under names within names. A field has
+// them joined, so that what stands between them can't be told from what they hold.
+func (o *JSON) Array(path ...string) []*fastjson.Value {
 	if o.v == nil {
 		return nil
 	}
-	return o.v.GetArray(name)
+	return o.v.GetArray(path...)
 }
 
 // Time parses the first of the named fields that holds a time; it takes RFC 3339 with or without a zone (UTC
