@@ -15,7 +15,7 @@ import (
 // Bounds of one judgement.
 const (
 	maxTime     = 30 * time.Second // for one control of one tenant
-	maxTogether = 50_000           // facts that an expression over all of them sees
+	maxTogether = 20_000           // facts that an expression over all of them sees
 	maxKept     = 1000             // facts that a result keeps, the worst first
 	clockSlack  = 24 * time.Hour   // by which a fact may be dated ahead of now
 )
