@@ -18,10 +18,23 @@ var daily = []component{
 
 // daily lists the components of a scenario: sensors that log the directory's protocols see more.
 func (w *world) daily() []component {
-	if !w.kind.directory {
-		return daily
+	list := daily[:len(daily):len(daily)]
+	if w.platform != nil {
+		list = append(list, component{"fleet", fleetLife}, component{"guard", guardLife})
 	}
-	return append(daily[:len(daily):len(daily)], component{"directory", directoryLife}, component{"directory work", directoryWork}, component{"firms", firmVisits}, component{"firms' way out", firmsOut})
+	if w.kind.web {
+		list = append(list, component{"web", webLife})
+	}
+	if w.kind.apps {
+		list = append(list, component{"apps", appsLife})
+	}
+	if w.kind.maker {
+		list = append(list, component{"product", productLife})
+	}
+	if !w.kind.directory {
+		return list
+	}
+	return append(list, component{"directory", directoryLife}, component{"directory work", directoryWork}, component{"firms", firmVisits}, component{"firms' way out", firmsOut})
 }
 
 // bulk writes one hour of office traffic; it alone grows with Options.Events.

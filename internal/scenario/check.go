@@ -162,7 +162,7 @@ var keyFields = func() map[string]bool {
 	for _, f := range strings.Fields(`ts uid uids id time hour utctime creationutctime @timestamp eventtime createddatetime activitydatetime
 		creationtime recordnumber logonid subjectlogonid targetlogonid logonguid processguid parentprocessguid processid
 		parentprocessid newprocessid correlationid uniquetokenidentifier connectionid id.orig_p ipport sourceport srcport transport
-		sessionid fuid from till times.modified times.accessed times.created times.changed eventtime`) {
+		sessionid authenticationcontext.externalsessionid useridentity.accesskeyid published created_at fuid from till times.modified times.accessed times.created times.changed eventtime`) {
 		m[f] = true
 	}
 	return m
@@ -296,6 +296,16 @@ func (c *checker) traitsOf(n *native) []string {
 		add(g("Operation"), "external", g("ExternalAccess"))
 	case "azure/activity":
 		add(g("operationName"))
+	case "console/audit":
+		add(g("event"), g("result"), "second factor", g("second_factor"))
+	case "web/iis":
+		add(g("cs-method"), g("sc-status"))
+	case "okta/system":
+		add(g("eventType"), g("outcome.result"))
+	case "aws/cloudtrail":
+		add(g("eventName"), g("userIdentity.type"), g("errorCode"))
+	case "github/audit":
+		add(g("action"))
 	case "mail":
 		add("dmarc", g("dmarc"), "link", g("link"))
 	}

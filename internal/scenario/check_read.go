@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -93,6 +94,8 @@ func readRecords(f io.Reader, source, base string, yield func(*native) error) er
 		if strings.HasPrefix(line, "#") {
 			if rest, ok := strings.CutPrefix(line, "#fields\t"); ok {
 				names = strings.Split(rest, "\t")
+			} else if rest, ok := strings.CutPrefix(line, "#Fields: "); ok {
+				names = strings.Fields(rest)
 			}
 			continue
 		}
@@ -102,6 +105,18 @@ func readRecords(f io.Reader, source, base string, yield func(*native) error) er
 		case strings.HasPrefix(line, "{"):
 			if err := r.flatten(line); err != nil {
 				return fmt.Errorf("record %d: %w", n, err)
+			}
+		case source == "web":
+			for i, v := range strings.Fields(line) {
+				if i >= len(names) {
+					return fmt.Errorf("record %d has more values than the header has fields", n)
+				}
+				switch {
+				case names[i] == "time":
+					r.fields = append(r.fields, field{"hour", v[:min(2, len(v))]})
+				case v != "-" && names[i] != "date" && names[i] != "time-taken":
+					r.fields = append(r.fields, field{names[i], v})
+				}
 			}
 		case source == "zeek":
 			for i, v := range strings.Split(line, "\t") {
@@ -295,7 +310,13 @@ func readMail(b []byte) *native {
 
 // setHour finds the hour of the day in the record's own time field.
 func (n *native) setHour() {
-	for _, name := range []string{"hour", "@timestamp", "createdDateTime", "activityDateTime", "CreationTime", "time", "EventTime", "Receive Time"} {
+	if n.source == "github/audit" { // milliseconds since 1970
+		if ms, err := strconv.ParseInt(n.get("created_at"), 10, 64); err == nil {
+			n.hour = fmt.Sprintf("%02d", ms/3_600_000%24)
+		}
+		return
+	}
+	for _, name := range []string{"hour", "@timestamp", "published", "eventTime", "createdDateTime", "activityDateTime", "CreationTime", "time", "EventTime", "Receive Time"} {
 		v := n.get(name)
 		if len(v) >= 13 {
 			n.hour = v[11:13]

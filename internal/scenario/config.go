@@ -35,6 +35,7 @@ type (
 	principalConf struct {
 		HomeTenant string `json:"home_tenant,omitempty"`
 		AppID      string `json:"app_id,omitempty"`
+		AccountID  string `json:"account_id,omitempty"`
 	}
 	trustConf struct {
 		ID          string          `json:"id"`
@@ -104,11 +105,17 @@ func (w *world) declare() {
 		if c.reach.rmm {
 			t.RemoteTools = []toolConf{{"screenconnect", w.instance, []string{w.relay}}}
 		}
+		if c.fleet {
+			t.RemoteTools = append(t.RemoteTools, w.declaredPlatform()...)
+		}
 		if c.reach.gdap {
 			t.Principals = append(t.Principals, principalConf{HomeTenant: p.entra})
 		}
 		if c.reach.app {
 			t.Principals = append(t.Principals, principalConf{AppID: w.appID})
+			if c.apps["aws"] {
+				t.Principals = append(t.Principals, principalConf{AccountID: p.aws})
+			}
 		}
 		if c.reach != (reach{}) {
 			w.trusts = append(w.trusts, t)

@@ -73,6 +73,16 @@ func (w *world) control(s *scribe, o *org, file string, at time.Time, k int) {
 	case source == "vpn" && !o.reach.vpn:
 		s.tunnel(o, tunnel{user: p.login, from: home.ip, pool: lentTo(o, 55), machine: p.desk.name, machineID: newRNG(w.names, "home", p.mail).guid(), country: o.place.country,
 			group: "STAFF", start: at, end: at.Add(s.r.span(10*time.Minute, 40*time.Minute)), out: 2_000_000, in: 9_000_000})
+	case file == consoleFile:
+		s.consoleSignIn(at, s.r.IntN(w.provider.techs))
+	case file == webFile:
+		s.asked(at, newRNG(w.names, "home", p.mail).public(), []string{"GET", "POST"}[k%2], w.platform.login, pick(s.r, agents), 200)
+	case file == oktaFile:
+		s.oktaSignIn(o, at, p.actor(), home, true, 2)
+	case file == awsFile:
+		s.reads(o, at, s.iam(o, "svc-etl"), o.egress, awsAgents[1], o.buckets()[:1], 2)
+	case file == githubFile:
+		s.github(o, at, "git.fetch", "access", p.handle(), pick(s.r, repos), home, w.tokenOf(o, p.handle()))
 	case file == auditFile:
 		s.resets(o, at, o.people[len(o.people)-1].mail, o.egress, p, true)
 		s.registers(o, at.Add(5*time.Minute), p, home)

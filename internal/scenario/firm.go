@@ -11,7 +11,7 @@ import (
 // looks after others. Of most no telemetry is held.
 type firm struct {
 	id, name, domain, prefix string
-	kind                     string // provider, supplier, house
+	kind                     string // provider, supplier, house, contractor
 	gateway                  netip.Addr
 	natPool                  netip.Prefix // in its place, where the firm's people share addresses with others
 	place                    place
@@ -27,7 +27,7 @@ type firm struct {
 // newFirm names a firm. Its accounts at clients follow one pattern, which the trusts declare.
 func (w *world) newFirm(kind, label string, people int, pools int, clients []*org) *firm {
 	n := newRNG(w.names, "firm", label)
-	trade := map[string][]string{"provider": providerTrades, "supplier": {"Klimatechnik", "Buchhaltung", "Gebaeudetechnik", "Aufzuege", "Kassensysteme", "Brandschutz", "Waagenbau"}, "house": {""}}[kind]
+	trade := map[string][]string{"provider": providerTrades, "supplier": {"Klimatechnik", "Buchhaltung", "Gebaeudetechnik", "Aufzuege", "Kassensysteme", "Brandschutz", "Waagenbau"}, "house": {""}, "contractor": {"Datenanalyse", "Softwareentwicklung", "Consulting", "Data Engineering"}}[kind]
 	stem := (&namer{n, w.takenNames}).stem() // nobody's name resembles it
 	tail := pick(n, trade)
 	f := &firm{id: strings.ToLower(stem), name: strings.TrimSpace(stem + " " + tail), kind: kind, gateway: n.public(), place: pick(n, places), clients: clients, pools: pools, seed: label}

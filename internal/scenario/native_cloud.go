@@ -149,10 +149,19 @@ func (s *scribe) signIn(o *org, v signIn) {
 
 // appSignIn writes a sign-in of the provider's application at a client.
 func (s *scribe) appSignIn(o *org, t time.Time, keyID string, from where) {
+	s.applicationIn(o, t, keyID, from, 0)
+}
+
+// appRefused is one that conditional access turns away.
+func (s *scribe) appRefused(o *org, t time.Time, keyID string, from where) {
+	s.applicationIn(o, t, keyID, from, 53003)
+}
+
+func (s *scribe) applicationIn(o *org, t time.Time, keyID string, from where, wrong int) {
 	w := s.w
 	s.line(o, signInFile, t, string(jsonOf(signInRow{ID: s.n.guid(), Created: t.Format(time.RFC3339), Correlation: s.n.guid(), AppID: w.appID, App: w.provider.name + " Baseline",
 		IP: from.ip.String(), ASN: from.asn, Conditional: "notApplied", Types: []string{"servicePrincipal"}, Resource: "Microsoft Graph",
-		ResourceID: "00000003-0000-0000-c000-000000000000", ResourceHome: o.entra, Home: w.provider.entra, Cross: "none", Status: status{0, "Other.", nil},
+		ResourceID: "00000003-0000-0000-c000-000000000000", ResourceHome: o.entra, Home: w.provider.entra, Cross: "none", Status: status{wrong, failures[wrong], nil},
 		Location: location{from.place.city, "", from.place.country}, Token: s.n.token(22), Principal: newRNG(w.names, "sp", o.idx).guid(),
 		PrincipalName: w.provider.name + " Baseline", KeyID: keyID, Owner: w.provider.entra})))
 }

@@ -115,8 +115,11 @@ func fileHeader(file string, o *org, open time.Time) string {
 	if l, ok := zeekLayout(file); ok && !o.jsonZeek {
 		return zeekHeader(l, open)
 	}
-	if file == "vpn/globalprotect.csv" {
+	switch file {
+	case "vpn/globalprotect.csv":
 		return globalProtectHeader
+	case webFile:
+		return webHeader
 	}
 	return ""
 }

@@ -20,7 +20,7 @@ func (w *world) setNAT() {
 	}
 	w.natPool = w.poolOf("carrier")
 	for _, f := range w.firms {
-		if f.kind != "supplier" {
+		if f.kind != "supplier" && f.kind != "contractor" {
 			f.natPool = w.poolOf("carrier of " + f.seed)
 		}
 	}

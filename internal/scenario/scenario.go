@@ -64,9 +64,15 @@ type kind struct {
 	minClients int            // 0: MinClients
 	directory  bool           // the sensors log the directory's protocols, and some firewalls what passes them
 	pace       float64        // office traffic, where a long story wants it thinner; 0: 1
+	platforms  []platform     // the provider runs its clients' hosts with one of these
+	web        bool           // the log of the web server before the platform's own server is kept
+	apps       bool           // some clients have Okta, AWS and GitHub beside Microsoft's clouds
+	maker      bool           // the maker's product is updated by itself
+	extra      []twin         // benign twins that the other kinds don't need
 }
 
-var kinds = []kind{islandHop, delegatedAdmin, falseAlarm, slowEspionage, smallSupplier, supportOutsourcer, twoProviders, twoHops}
+var kinds = []kind{islandHop, delegatedAdmin, falseAlarm, slowEspionage, smallSupplier, supportOutsourcer, twoProviders, twoHops,
+	rmmFlash, rmmServerTakeover, consoleNotCalledRMM, appOrKey, helpDeskReset, contractorLaptop, trojanUpdate}
 
 // Kinds lists the kinds of telemetry that Write knows; beside them there is PartnerMail.
 func Kinds() []string {

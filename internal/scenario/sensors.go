@@ -1,6 +1,13 @@
 package scenario
 
-import "github.com/breakwater-project/breakwater/internal/record/tenant"
+import (
+	"slices"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
+)
+
+// fewHave are the sources that only some kinds have.
+var fewHave = []string{"web", "console", "okta", "aws", "github"}
 
 // equip settles what the organisations' sensors are like: their clocks, the families and translations of addresses,
 // which firewalls' logs are kept, which sensors deliver late. Each draws from a stream of its own, so that an option
@@ -16,6 +23,8 @@ func (w *world) equip() {
 		}
 	}
 	w.setNAT()
+	w.setPlatform()
+	w.setApps()
 	w.setLate()
 }
 
@@ -30,6 +39,9 @@ func (w *world) setLate() {
 		r := newRNG(w.o.Seed, "late", o.idx)
 		o.late = map[string]bool{}
 		for _, f := range folders {
+			if slices.Contains(fewHave, f.name) && !o.hasFolder(w, f.name) {
+				continue
+			}
 			if late := r.chance(0.35); late && f.layer != tenant.LayerMail {
 				o.late[f.name] = true
 				any = any || o.client

@@ -24,7 +24,7 @@ func (w *world) twins() {
 	} else if w.o.SharedNAT { // the firewalls' logs are kept
 		list = append(list[:len(list):len(list)], twin{"discovery", discovery})
 	}
-	for _, t := range list {
+	for _, t := range append(list[:len(list):len(list)], w.kind.extra...) {
 		t.run(w, w.planner("twin "+t.name))
 	}
 }

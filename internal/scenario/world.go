@@ -85,6 +85,9 @@ type org struct {
 	late       map[string]bool  // folders whose records arrive late
 	since      time.Time        // the first midnight
 	hub        bool             // itself a partner of other clients
+	fleet      bool             // the agent of the provider's platform is on its hosts
+	apps       map[string]bool  // clouds beside Microsoft's: okta, aws, github
+	aws        string           // its account there
 }
 
 // intruder is what the other side owns, in every scenario: where nobody attacks, its addresses are mere noise.
@@ -128,7 +131,8 @@ type world struct {
 	lender     string // firm that lends the provider a member of its staff
 	foe        intruder
 	vendor     vendor
-	firms      []*firm // partners beside the provider whose people come to clients
+	firms      []*firm   // partners beside the provider whose people come to clients
+	platform   *platform // with which the provider runs hosts; nil: only by remote support
 	natPool    netip.Prefix
 	lent       map[*org][]session // visits beside the background's, which hold an address too
 	takenNames map[string]bool    // names that somebody has

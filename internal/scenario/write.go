@@ -23,7 +23,8 @@ var folders = []struct {
 }{
 	{"azure", tenant.LayerCloud}, {"entra", tenant.LayerCloud}, {"m365", tenant.LayerCloud}, {"mail", tenant.LayerMail},
 	{"screenconnect", tenant.LayerAccess}, {"vpn", tenant.LayerAccess}, {"windows", tenant.LayerEndpoint}, {"zeek", tenant.LayerNetwork},
-	{"firewall", tenant.LayerNetwork},
+	{"firewall", tenant.LayerNetwork}, {"web", tenant.LayerAccess}, {"console", tenant.LayerAccess},
+	{"okta", tenant.LayerCloud}, {"aws", tenant.LayerCloud}, {"github", tenant.LayerCloud},
 }
 
 // rec is one native record on its way to its file.
@@ -68,6 +69,12 @@ func (o *org) hasFolder(w *world, name string) bool {
 		return o.client
 	case "firewall":
 		return o.firewall != ""
+	case "web":
+		return !o.client && w.kind.web
+	case "console":
+		return !o.client && w.platform != nil
+	case "okta", "aws", "github":
+		return o.apps[name]
 	}
 	return true
 }
