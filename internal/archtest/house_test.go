@@ -13,6 +13,7 @@ var house = []stage{
 	{[]string{"record/tenant"}, "the words for organisations; everything speaks them"},
 	{[]string{"record/ocsf"}, "the words for events and findings; each belongs to a tenant"},
 	{[]string{"platform/bounded"}, "caps on what others wrote; knows nothing of its meaning"},
+	{[]string{"platform/signing"}, "documents that the holder of a key stands by, and that key"},
 	{[]string{"mailcorpus"}, "labelled mail for tests and measurements; no part of the program"},
 	{[]string{"mailcorpus/write"}, "puts it into a folder, the same for all systems that are compared"},
 	{[]string{"platform/config"}, "one file becomes a model of tenants and trusts"},

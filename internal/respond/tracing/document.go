@@ -5,9 +5,7 @@
 // signer and content are known, or a Refusal with its code. Nothing here looks into telemetry. Whatever was answered or
 // refused stands in the ledger of the data folder before the answer leaves.
 //
-// A document is a JSON object of four members: what it is, the Ed25519 public key, the payload, and the signature over
-// the exact bytes of the payload (RFC 8032 5.1.6, with the name of the document before them, so that a signature for
-// one kind is none for another). Nobody has to agree on how JSON is spelt.
+// A document travels as package signing says.
 package tracing
 
 import (
@@ -16,11 +14,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/breakwater-project/breakwater/internal/platform/signing"
 )
 
 // Bounds of a document.
@@ -40,14 +40,6 @@ const (
 	KindRequest = "breakwater/trace-request/1"
 	KindAnswer  = "breakwater/trace-answer/1"
 )
-
-// envelope is a document as it travels.
-type envelope struct {
-	Breakwater string `json:"breakwater"` // kind
-	Key        []byte `json:"key"`        // Ed25519 public key, 32 bytes
-	Payload    []byte `json:"payload"`
-	Signature  []byte `json:"signature"`
-}
 
 // Request asks one organisation who was behind one address or account at a time.
 type Request struct {
@@ -112,95 +104,54 @@ type Signed struct {
 	raw     []byte
 }
 
-// Fingerprint names a key as OpenSSH does: SHA-256 of its wire form (RFC 8709 4), in base64 without padding.
-func Fingerprint(key ed25519.PublicKey) string {
-	var b []byte
-	for _, part := range [][]byte{[]byte("ssh-ed25519"), key} {
-		b = append(b, 0, 0, 0, byte(len(part)))
-		b = append(b, part...)
-	}
-	return "SHA256:" + digest(b)
-}
-
 // Sign writes a request or an answer as it travels.
 func Sign(key ed25519.PrivateKey, what any) ([]byte, error) {
-	e := envelope{Key: key.Public().(ed25519.PublicKey)}
+	kind := ""
 	switch what.(type) {
 	case Request:
-		e.Breakwater = KindRequest
+		kind = KindRequest
 	case Answer:
-		e.Breakwater = KindAnswer
+		kind = KindAnswer
 	default:
 		return nil, fmt.Errorf("signing a trace document: %T is none", what)
 	}
-	var err error
-	if e.Payload, err = json.Marshal(what); err != nil {
-		return nil, fmt.Errorf("writing a trace document: %w", err)
-	}
-	e.Signature = ed25519.Sign(key, signed(e.Breakwater, e.Payload))
-	out, err := json.MarshalIndent(e, "", "  ")
+	payload, err := json.Marshal(what)
 	if err != nil {
 		return nil, fmt.Errorf("writing a trace document: %w", err)
 	}
-	if out = append(out, '\n'); len(out) > MaxDocument {
-		return nil, fmt.Errorf("the trace document has %d bytes where %d are the limit", len(out), MaxDocument)
+	out, err := signing.Seal(key, kind, payload, MaxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("signing a trace document: %w", err)
 	}
 	return out, nil
-}
-
-func signed(kind string, payload []byte) []byte {
-	return append([]byte(kind+"\x00"), payload...)
 }
 
 // Read reads a document and checks its signature and form. Whether its signer is anybody we know is not asked here. A
 // document whose signature holds is returned beside its refusal, so that the refusal can name the signer.
 func Read(data []byte) (*Signed, error) {
-	if len(data) > MaxDocument {
-		return nil, refuse(CodeBadDocument, "it has more than %d bytes", MaxDocument)
-	}
-	var e envelope
-	if err := strict(data, &e); err != nil {
-		return nil, refuse(CodeBadDocument, "it is no trace document: %v", err)
-	}
-	if len(e.Key) != ed25519.PublicKeySize || len(e.Signature) != ed25519.SignatureSize {
-		return nil, refuse(CodeBadDocument, "its key or signature is not whole")
-	}
-	if e.Breakwater == KindRequest && len(data) > MaxRequest {
+	e, err := signing.Open(data, MaxDocument, KindRequest, KindAnswer)
+	switch {
+	case errors.Is(err, signing.ErrSignature):
+		return nil, refuse(CodeBadSignature, "%v", err)
+	case err != nil:
+		return nil, refuse(CodeBadDocument, "%v", err)
+	case e.Kind == KindRequest && len(data) > MaxRequest:
 		return nil, refuse(CodeBadDocument, "it is a request of more than %d bytes", MaxRequest)
 	}
-	if e.Breakwater != KindRequest && e.Breakwater != KindAnswer {
-		return nil, refuse(CodeBadDocument, "%q is no kind of trace document that this version knows", short(e.Breakwater))
-	}
-	if !ed25519.Verify(e.Key, signed(e.Breakwater, e.Payload), e.Signature) {
-		return nil, refuse(CodeBadSignature, "the signature does not fit the payload: it was changed, or signed by another key")
-	}
 	sum := sha256.Sum256(e.Payload)
-	s := &Signed{Kind: e.Breakwater, Signer: Fingerprint(e.Key), Hash: hex.EncodeToString(sum[:]), raw: bytes.Clone(data)}
-	if e.Breakwater == KindRequest {
+	s := &Signed{Kind: e.Kind, Signer: Fingerprint(e.Key), Hash: hex.EncodeToString(sum[:]), raw: bytes.Clone(data)}
+	if e.Kind == KindRequest {
 		s.Request = new(Request)
-		if err := strict(e.Payload, s.Request); err != nil {
+		if err := signing.Strict(e.Payload, s.Request); err != nil {
 			return nil, refuse(CodeBadDocument, "the payload is no request: %v", err)
 		}
 		return s, s.Request.form()
 	}
 	s.Answer = new(Answer)
-	if err := strict(e.Payload, s.Answer); err != nil {
+	if err := signing.Strict(e.Payload, s.Answer); err != nil {
 		return nil, refuse(CodeBadDocument, "the payload is no answer: %v", err)
 	}
 	return s, s.Answer.form()
-}
-
-// strict reads one JSON object without unknown members and with nothing behind it.
-func strict(data []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("something stands behind it")
-	}
-	return nil
 }
 
 // plain reports whether a text is one short line that a terminal may show.
@@ -274,11 +225,4 @@ func (a *Answer) form() error {
 		return refuse(CodeBadDocument, "the answer's members contradict one another")
 	}
 	return nil
-}
-
-func short(s string) string {
-	if len(s) > 40 {
-		return strings.ToValidUTF8(s[:40], "") + "…"
-	}
-	return s
 }

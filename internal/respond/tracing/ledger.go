@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
+	"github.com/breakwater-project/breakwater/internal/platform/signing"
 )
 
 // Bounds of the ledger.
@@ -238,7 +239,7 @@ func VerifyAudit(r io.Reader) (lines int64, err error) {
 	for in.Scan() {
 		lines++
 		var e Entry
-		if err := strict(in.Bytes(), &e); err != nil {
+		if err := signing.Strict(in.Bytes(), &e); err != nil {
 			return lines, fmt.Errorf("line %d is no audit entry: %w", lines, err)
 		}
 		if e.Seq != lines || e.Prev != prev || e.Hash != e.sum() {

@@ -105,6 +105,16 @@ func TestARequestIsJudged(t *testing.T) {
 	}
 }
 
+// envelope is a document as it travels, for whoever forges one.
+type envelope struct {
+	Breakwater string `json:"breakwater"`
+	Key        []byte `json:"key"`
+	Payload    []byte `json:"payload"`
+	Signature  []byte `json:"signature"`
+}
+
+func signed(kind string, payload []byte) []byte { return append([]byte(kind+"\x00"), payload...) }
+
 // TestAForgedDocumentIsRefused changes each part of a signed document.
 func TestAForgedDocumentIsRefused(t *testing.T) {
 	doc := sign(t, 1, request())
