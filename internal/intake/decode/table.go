@@ -227,10 +227,11 @@ func closes(line string, separator byte) bool {
 
 // rows frames a table's rows: lines, joined while a quote is open.
 type rows struct {
-	lines *bounded.LineReader
-	sink  Sink
-	held  []numbered // lines that were read and given back
-	by    byte       // what parts cells; 0 before the header
+	lines   *bounded.LineReader
+	sink    Sink
+	held    []numbered // lines that were read and given back
+	by      byte       // what parts cells; 0 before the header
+	western bool       // what is no UTF-8 is Windows-1252
 }
 
 type numbered struct {
@@ -255,6 +256,9 @@ func (r *rows) line() (numbered, error) {
 		if tooLong {
 			r.sink.Bad(n, fmt.Sprintf("line is longer than %d bytes", MaxRecord), nil)
 			continue
+		}
+		if r.western {
+			return numbered{western(line), n}, nil
 		}
 		return numbered{strings.ToValidUTF8(string(line), "\uFFFD"), n}, nil
 	}
