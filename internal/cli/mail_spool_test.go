@@ -53,30 +53,38 @@ func TestSpooledMessagesComeInTheOrderOfTheirTimes(t *testing.T) {
 	}
 }
 
-func TestAnswersComeInTheOrderOfReading(t *testing.T) {
-	a, err := newAnswers(3)
-	if err != nil {
-		t.Fatal(err)
+// TestAnswersArePrintedAsOtherLists: in the order of reading, and to the letter as printList prints what it holds whole.
+func TestAnswersArePrintedAsOtherLists(t *testing.T) {
+	rows := []mailLine{
+		{File: "=f0.eml", MessageID: "a@b", Verdict: "clean", Reasons: []mailReason{}},
+		{File: "ein langer Name äöü 😀.eml", Verdict: "suspicious", Score: .51, Reasons: []mailReason{{"odd", 1.25, "it is <odd>"}, {"more", -1, "a\tb\nc"}}},
+		{File: "f2\x1b[31m", MessageID: "a very long message id, longer than the others@host.example", Verdict: "phish", Score: 1, Reasons: []mailReason{{"x", 9, "\u202eturned"}}},
+		{File: "f3", Verdict: "clean", Reasons: []mailReason{}},
 	}
-	defer a.Close()
-	for _, n := range []int{2, 0, 1} {
-		if err := a.put(n, &mailLine{File: fmt.Sprint("f", n), Verdict: "clean", Reasons: []mailReason{}}); err != nil {
+	for n := range len(rows) + 1 {
+		a, err := newAnswers(n)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	for format, want := range map[string][]string{"jsonl": {`"f0"`, `"f1"`, `"f2"`}, "csv": {"file,", "f0,", "f1,", "f2,"}, "table": {"", "f0", "f1", "f2"}} {
-		var out bytes.Buffer
-		if err := a.print(&out, format); err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		if len(lines) != len(want) {
-			t.Fatalf("%s: %q", format, lines)
-		}
-		for i := range want {
-			if !strings.Contains(lines[i], want[i]) {
-				t.Errorf("%s: line %d is %q, want %s", format, i, lines[i], want[i])
+		for i := n - 1; i >= 0; i-- {
+			if err := a.put(i, &rows[i]); err != nil {
+				t.Fatal(err)
 			}
+		}
+		for _, format := range []string{"table", "json", "jsonl", "csv"} {
+			var got, want bytes.Buffer
+			if err := a.print(&got, format); err != nil {
+				t.Fatal(err)
+			}
+			if err := printList(&want, format, rows[:n], mailColumns); err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != want.String() {
+				t.Errorf("%d rows as %s:\n%s\nwant\n%s", n, format, got.String(), want.String())
+			}
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
