@@ -16,7 +16,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/detect/sigma"
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
@@ -76,12 +75,21 @@ func TestRules(ctx context.Context, src RuleSource) (*RuleTests, error) {
 			return nil, err
 		}
 	}
-	for _, r := range set.Rules() {
+	for _, r := range t.heads() {
 		if !shown[r.ID] {
 			t.Untested = append(t.Untested, r)
 		}
 	}
 	return t, nil
+}
+
+// heads returns the rules and then the correlations of the set.
+func (t *RuleTests) heads() []*sigma.Rule {
+	list := t.Set.Rules()
+	for _, c := range t.Set.Correlations() {
+		list = append(list, &c.Rule)
+	}
+	return list
 }
 
 // ruleExamples is a file of examples beside a rule.
@@ -93,19 +101,28 @@ type ruleExamples struct {
 // ruleExample is one event, a record as it was logged, or several events in their order, for correlations.
 type ruleExample struct {
 	Name         string         `yaml:"name"`
-	Rule         string         `yaml:"rule"` // id or title, where a file holds several rules
+	Rule         string         `yaml:"rule"` // id, name or title, where a file holds several rules
 	Log          string         `yaml:"log"`
 	Events       []exampleEvent `yaml:"events"`
 	exampleEvent `yaml:",inline"`
 }
 
-// exampleEvent is an event as its decoder would make it.
+// exampleEvent is an event as its decoder would make it: its fields, and what decoders and attribution say beside them.
 type exampleEvent struct {
-	Source  string            `yaml:"source"`
-	Partner string            `yaml:"partner"`
-	Tenant  string            `yaml:"tenant"`
-	Time    time.Time         `yaml:"time"`
-	Fields  map[string]string `yaml:"fields"`
+	Source    string            `yaml:"source"`
+	Partner   string            `yaml:"partner"`
+	Tenant    string            `yaml:"tenant"`
+	Time      time.Time         `yaml:"time"`
+	Host      string            `yaml:"host"`
+	Actor     string            `yaml:"actor"`
+	Account   string            `yaml:"account"`
+	Country   string            `yaml:"country"`
+	Status    string            `yaml:"status"` // success, failure
+	Tool      string            `yaml:"tool"`
+	Act       string            `yaml:"act"`
+	Recipient string            `yaml:"recipient"`
+	Links     []string          `yaml:"links"`
+	Fields    map[string]string `yaml:"fields"`
 }
 
 func (x *exampleEvent) event(at time.Time) *ocsf.Event {
@@ -115,6 +132,20 @@ func (x *exampleEvent) event(at time.Time) *ocsf.Event {
 	}
 	if x.Tenant != "" {
 		e.Tenant = tenant.ID(x.Tenant)
+	}
+	e.Device, e.Actor.Name, e.User.Name = x.Host, x.Actor, x.Account
+	e.Status = map[string]ocsf.Status{"success": ocsf.StatusSuccess, "failure": ocsf.StatusFailure}[x.Status]
+	if x.Country != "" {
+		e.Cloud = &ocsf.Cloud{Country: x.Country}
+	}
+	if x.Tool != "" || x.Act != "" {
+		e.Remote = &ocsf.RemoteSession{Tool: x.Tool, Act: x.Act}
+	}
+	if x.Recipient != "" || len(x.Links) > 0 {
+		e.Mail = &ocsf.Mail{To: []string{x.Recipient}}
+		for _, url := range x.Links {
+			e.Mail.Links = append(e.Mail.Links, ocsf.Link{URL: url})
+		}
 	}
 	for k, v := range x.Fields {
 		e.Fields = append(e.Fields, ocsf.Field{Name: k, Value: v})
@@ -126,7 +157,7 @@ func (x *exampleEvent) event(at time.Time) *ocsf.Event {
 // examples runs the examples of a pack's rules.
 func (t *RuleTests) examples(p *rulePack, shown map[string]bool) {
 	byFile := map[string][]*sigma.Rule{}
-	for _, r := range t.Set.Rules() {
+	for _, r := range t.heads() {
 		byFile[r.File] = append(byFile[r.File], r)
 	}
 	names := map[string]string{} // place in the pack → name for people
@@ -166,20 +197,24 @@ func (t *RuleTests) exampleFile(f packFile, list []*sigma.Rule, shown map[string
 		return
 	}
 	for i := range x.Match {
-		for _, r := range t.example(f.name, &x.Match[i], true, list) {
-			shown[r.ID] = true
-		}
+		t.example(f.name, &x.Match[i], true, list, shown)
 	}
 	for i := range x.NoMatch {
-		t.example(f.name, &x.NoMatch[i], false, list)
+		t.example(f.name, &x.NoMatch[i], false, list, shown)
 	}
 }
 
-// example runs one and returns the rules that matched.
-func (t *RuleTests) example(file string, x *ruleExample, must bool, list []*sigma.Rule) []*sigma.Rule {
+// example runs one and notes the rules that it shows at work: those that it must match, and those of the file that
+// these rest on.
+func (t *RuleTests) example(file string, x *ruleExample, must bool, list []*sigma.Rule, shown map[string]bool) {
 	one := RuleTest{File: file, Name: x.Name, Must: must}
+	whole := list
 	if x.Rule != "" {
-		list = slices.DeleteFunc(slices.Clone(list), func(r *sigma.Rule) bool { return !strings.EqualFold(r.ID, x.Rule) && r.Title != x.Rule })
+		list = slices.DeleteFunc(slices.Clone(list), func(r *sigma.Rule) bool {
+			return !strings.EqualFold(r.ID, x.Rule) && r.Title != x.Rule && r.Name != x.Rule
+		})
+	} else {
+		list = t.loud(list)
 	}
 	if len(list) == 1 {
 		one.Rule = list[0].ID
@@ -192,17 +227,18 @@ func (t *RuleTests) example(file string, x *ruleExample, must bool, list []*sigm
 	case reason != "":
 		one.Reason = reason
 	default:
-		hits, err := t.hits(events)
-		if err != nil {
-			one.Reason = err.Error()
-			break
-		}
+		hits := t.hits(events)
 		for _, r := range list {
 			if hits[r.ID] > 0 {
 				matched = append(matched, r)
 			}
 		}
 		one.Passed = (len(matched) > 0) == must
+		for _, r := range whole {
+			if must && one.Passed && hits[r.ID] > 0 {
+				shown[r.ID] = true
+			}
+		}
 		if !one.Passed && must {
 			one.Reason = "it must match and does not"
 		} else if !one.Passed {
@@ -210,7 +246,16 @@ func (t *RuleTests) example(file string, x *ruleExample, must bool, list []*sigm
 		}
 	}
 	t.Tests = append(t.Tests, one)
-	return matched
+}
+
+// loud returns the rules of a file that an example means which names none: those that make findings of their own, where
+// there are such. The others are there for their correlations.
+func (t *RuleTests) loud(list []*sigma.Rule) []*sigma.Rule {
+	out := slices.DeleteFunc(slices.Clone(list), func(r *sigma.Rule) bool { return t.Set.Quiet(r.ID) })
+	if len(out) == 0 {
+		return list
+	}
+	return out
 }
 
 // exampleStart is when the events of an example happen that gives no times: one a second from then on.
@@ -294,25 +339,13 @@ func decodeAll(ctx context.Context, name string, r io.Reader) (*collected, error
 	return c, format.Read(ctx, name, io.MultiReader(bytes.NewReader(head), r), c)
 }
 
-// hits returns how many events each rule matches, and how often each correlation of them fires.
-func (t *RuleTests) hits(events []*ocsf.Event) (map[string]int, error) {
+// hits returns how many events each rule matches, and how often each correlation holds, quiet ones too.
+func (t *RuleTests) hits(events []*ocsf.Event) map[string]int {
 	hits := map[string]int{}
-	t.Set.Match(events, func(_ int, r *sigma.Rule) { hits[r.ID]++ })
-	d := sigma.NewDetector(t.Set, detect.Context{})
-	var last time.Time
-	emit := func(f *ocsf.Finding) {
-		if f.Suppressed == nil && hits[f.Rule] == 0 {
-			hits[f.Rule] = 1
-		}
-	}
-	for _, e := range events {
-		d.Process(e, emit)
-		if e.Time.After(last) {
-			last = e.Time
-		}
-	}
-	d.Conclude(emit)
-	return hits, nil
+	replay := t.Set.NewReplay()
+	replay.Match(events, func(_ int, r *sigma.Rule) { hits[r.ID]++ })
+	replay.Correlate(func(c *sigma.Correlation, _ *ocsf.Event) { hits[c.ID]++ })
+	return hits
 }
 
 // regressionInfo is an info.yml of the public corpus.

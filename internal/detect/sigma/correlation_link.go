@@ -225,7 +225,8 @@ func (c *Correlation) describe() string {
 	return fmt.Sprintf("%s %q %q %q %v %v %v %v %v %v", c.Type, ids, c.GroupBy, c.fields, c.aliases, c.Timespan, c.percentile, c.bounds, c.ways, c.carries)
 }
 
-// silence finds the rules that are there for correlations alone.
+// silence finds the rules that are there for correlations alone: those that one looks at and none generates, and those
+// that say so themselves.
 func (l *linker) silence() {
 	s := l.set
 	s.quiet = map[*Rule]bool{}
@@ -247,6 +248,14 @@ func (l *linker) silence() {
 			} else {
 				delete(s.quiet, m.rule)
 			}
+		}
+	}
+	for _, c := range s.correlations {
+		c.quiet = c.quiet || c.Silent && len(c.feeds) > 0
+	}
+	for _, r := range s.rules {
+		if r.Silent && len(s.feeds[r]) > 0 {
+			s.quiet[r] = true
 		}
 	}
 }

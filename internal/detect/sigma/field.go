@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,9 @@ func (m *meaning) routes() bool {
 func (s *slots) meaningOf(name string) *meaning {
 	m := &meaning{}
 	c := canonical(name)
+	if c == ownFields || strings.HasPrefix(c, ownFields+".") {
+		return m // a record can't say who it comes from
+	}
 	for part := c; ; {
 		if id, ok := s.byName[part]; ok {
 			m.slots = append(m.slots, id)
@@ -183,12 +187,26 @@ func (s *slots) meaningOf(name string) *meaning {
 	return m
 }
 
-// Fields of our own that rules may ask for: what attribution found out.
+// ownFields is the object that all fields of our own lie in. What records have under that name is not seen by rules.
+const ownFields = "breakwater"
+
+// Fields of our own that rules may ask for: what attribution found out, and what decoders of whatever product call the
+// same, so that one correlation can follow a host or an account through several logs.
 const (
 	fieldPartner   = "breakwater.partner"   // the partner through whose trust the event came
 	fieldTrust     = "breakwater.trust"     // that trust
 	fieldDirection = "breakwater.direction" // in, out, internal
 	fieldTime      = "breakwater.time"      // of the event, in UTC: 2006-01-02T15:04:05Z
+	fieldStatus    = "breakwater.status"    // success, failure; absent where the source doesn't tell
+	fieldHost      = "breakwater.host"      // on which it happened: its name without the domain
+	fieldActor     = "breakwater.actor"     // the account that acts
+	fieldAccount   = "breakwater.account"   // the account that it is done to; the actor's own where no other is named
+	fieldCountry   = "breakwater.country"   // it came from, ISO 3166 alpha-2, as the cloud service tells it
+	fieldTool      = "breakwater.tool"      // remote-support product: screenconnect, anydesk …
+	fieldInstance  = "breakwater.instance"  // of that product
+	fieldAct       = "breakwater.act"       // what was done with it: install, connect, disconnect, command, file …
+	fieldRecipient = "breakwater.recipient" // first recipient of a mail
+	fieldLinks     = "breakwater.links"     // the links of a mail, one a line
 )
 
 // derivedField is what the event says beside its native fields: how it was attributed, when it was, and the process
@@ -207,6 +225,16 @@ func derivedFields(s *slots) (out []derivedField) {
 		{fieldTrust, false, func(e *ocsf.Event) string { return string(e.Trust) }, 0},
 		{fieldDirection, false, func(e *ocsf.Event) string { return string(e.Attribution.Direction) }, 0},
 		{fieldTime, false, eventTime, 0},
+		{fieldStatus, false, statusOf, 0},
+		{fieldHost, false, hostOf, 0},
+		{fieldActor, false, func(e *ocsf.Event) string { return actor(e).Name }, 0},
+		{fieldAccount, false, func(e *ocsf.Event) string { return cmp.Or(e.User.Name, e.Actor.Name) }, 0},
+		{fieldCountry, false, countryOf, 0},
+		{fieldTool, false, func(e *ocsf.Event) string { return remoteOf(e).Tool }, 0},
+		{fieldInstance, false, func(e *ocsf.Event) string { return remoteOf(e).Instance }, 0},
+		{fieldAct, false, func(e *ocsf.Event) string { return remoteOf(e).Act }, 0},
+		{fieldRecipient, false, recipientOf, 0},
+		{fieldLinks, false, linksOf, 0},
 		{"image", true, func(e *ocsf.Event) string { return e.Process.Image }, 0},
 		{"commandline", true, func(e *ocsf.Event) string { return e.Process.CommandLine }, 0},
 		{"originalfilename", true, func(e *ocsf.Event) string { return e.Process.OriginalName }, 0},
@@ -227,4 +255,64 @@ func eventTime(e *ocsf.Event) string {
 		return ""
 	}
 	return e.Time.UTC().Format(time.RFC3339)
+}
+
+func statusOf(e *ocsf.Event) string {
+	if e.Status == ocsf.StatusUnknown {
+		return ""
+	}
+	return e.Status.String()
+}
+
+// hostOf returns the name of the host without its domain: one log has the one, another the other.
+func hostOf(e *ocsf.Event) string {
+	host := cmp.Or(e.Device, e.Dst.Host)
+	if strings.Trim(host, ".0123456789") == "" { // an address
+		return host
+	}
+	short, _, _ := strings.Cut(host, ".")
+	return short
+}
+
+func countryOf(e *ocsf.Event) string {
+	if e.Cloud == nil {
+		return ""
+	}
+	return e.Cloud.Country
+}
+
+func remoteOf(e *ocsf.Event) ocsf.RemoteSession {
+	if e.Remote == nil {
+		return ocsf.RemoteSession{}
+	}
+	return *e.Remote
+}
+
+func recipientOf(e *ocsf.Event) string {
+	if e.Mail == nil || len(e.Mail.To) == 0 {
+		return ""
+	}
+	return e.Mail.To[0]
+}
+
+// maxLinks and maxLink bound what rules see of the links of a mail.
+const (
+	maxLinks = 32
+	maxLink  = 2_048 // bytes of one
+)
+
+func linksOf(e *ocsf.Event) string {
+	if e.Mail == nil || len(e.Mail.Links) == 0 {
+		return ""
+	}
+	if url := e.Mail.Links[0].URL; len(e.Mail.Links) == 1 {
+		return url[:min(len(url), maxLink)]
+	}
+	var b strings.Builder
+	for i := range e.Mail.Links[:min(len(e.Mail.Links), maxLinks)] {
+		url := e.Mail.Links[i].URL
+		b.WriteString(url[:min(len(url), maxLink)])
+		b.WriteByte('\n')
+	}
+	return b.String()
 }

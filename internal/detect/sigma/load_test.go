@@ -138,7 +138,7 @@ func TestMatchAllocatesNothingOnceWarm(t *testing.T) {
 	var events []*ocsf.Event
 	for _, r := range set.Rules() {
 		for _, x := range packExamples(t, r.File).NoMatch {
-			events = append(events, x.event())
+			events = append(events, x.events()...)
 		}
 	}
 	w := newScratch(set)
@@ -159,7 +159,7 @@ func TestSeveralGoroutinesShareARuleSet(t *testing.T) {
 	var events []*ocsf.Event
 	for _, r := range set.Rules() {
 		for _, x := range packExamples(t, r.File).Match {
-			events = append(events, x.event())
+			events = append(events, x.events()...)
 		}
 	}
 	want := 0

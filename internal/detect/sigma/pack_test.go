@@ -3,8 +3,10 @@ package sigma
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -13,21 +15,56 @@ import (
 	"github.com/breakwater-project/breakwater/rules"
 )
 
-// example is one event that a rule of the pack must or must not match.
+// example is what a rule of the pack must or must not match: one event, or several in their order.
 type example struct {
-	Name    string
-	Source  string
-	Partner string
-	Fields  map[string]string
+	Name         string
+	Rule         string
+	Events       []exampleEvent
+	exampleEvent `yaml:",inline"`
 }
 
-func (x *example) event() *ocsf.Event {
-	e := &ocsf.Event{Source: x.Source, Attribution: ocsf.Attribution{Partner: tenant.PartnerID(x.Partner)}}
+// exampleEvent is an event with what decoders and attribution say beside its fields.
+type exampleEvent struct {
+	Source, Partner, Tenant, Host, Actor, Account, Country, Status, Tool, Act, Recipient string
+	Time                                                                                 time.Time
+	Links                                                                                []string
+	Fields                                                                               map[string]string
+}
+
+func (x *exampleEvent) event(at time.Time) *ocsf.Event {
+	e := &ocsf.Event{Tenant: "acme", Time: at, Source: x.Source, Device: x.Host, Attribution: ocsf.Attribution{Partner: tenant.PartnerID(x.Partner)}}
+	if !x.Time.IsZero() {
+		e.Time = x.Time
+	}
+	e.Actor.Name, e.User.Name, e.Cloud = x.Actor, x.Account, &ocsf.Cloud{Country: x.Country}
+	e.Status = map[string]ocsf.Status{"success": ocsf.StatusSuccess, "failure": ocsf.StatusFailure}[x.Status]
+	if x.Tool != "" || x.Act != "" {
+		e.Remote = &ocsf.RemoteSession{Tool: x.Tool, Act: x.Act}
+	}
+	if x.Recipient != "" || len(x.Links) > 0 {
+		e.Mail = &ocsf.Mail{To: []string{x.Recipient}}
+		for _, url := range x.Links {
+			e.Mail.Links = append(e.Mail.Links, ocsf.Link{URL: url})
+		}
+	}
 	for k, v := range x.Fields {
 		e.Fields = append(e.Fields, ocsf.Field{Name: k, Value: v})
 	}
 	e.Fields.Sort()
 	return e
+}
+
+func (x *example) events() []*ocsf.Event {
+	list := x.Events
+	if len(list) == 0 {
+		list = []exampleEvent{x.exampleEvent}
+	}
+	var out []*ocsf.Event
+	for i := range list {
+		out = append(out, list[i].event(day.Add(time.Duration(i)*time.Second)))
+	}
+	slices.SortStableFunc(out, func(a, b *ocsf.Event) int { return a.Time.Compare(b.Time) })
+	return out
 }
 
 type examples struct {
@@ -45,7 +82,7 @@ func packExamples(t testing.TB, name string) examples {
 	dec := yaml.NewDecoder(strings.NewReader(string(raw)))
 	dec.KnownFields(true)
 	if err := dec.Decode(&x); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return x
 }
@@ -63,41 +100,93 @@ func pack(t testing.TB) *RuleSet {
 	return set
 }
 
+// packHeads returns the rules and correlations of the pack by file.
+func packHeads(set *RuleSet) map[string][]*Rule {
+	out := map[string][]*Rule{}
+	for _, r := range set.Rules() {
+		out[r.File] = append(out[r.File], r)
+	}
+	for _, c := range set.Correlations() {
+		out[c.File] = append(out[c.File], &c.Rule)
+	}
+	return out
+}
+
+// meant returns the rules of a file that an example is for.
+func (x *example) meant(set *RuleSet, list []*Rule) (out []*Rule) {
+	for _, r := range list {
+		if x.Rule == r.Name && r.Name != "" || x.Rule == r.ID || x.Rule == "" && !set.Quiet(r.ID) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// replayedHits replays events and returns how often each rule and correlation was met.
+func replayedHits(set *RuleSet, events []*ocsf.Event) map[string]int {
+	hits := map[string]int{}
+	p := set.NewReplay()
+	p.Match(events, func(_ int, r *Rule) { hits[r.ID]++ })
+	p.Correlate(func(c *Correlation, _ *ocsf.Event) { hits[c.ID]++ })
+	return hits
+}
+
 func TestPackMatchesItsExamples(t *testing.T) {
 	set := pack(t)
-	if set.Len() < 14 {
-		t.Errorf("the pack holds %d rules, at least 14 are promised", set.Len())
+	if n := len(set.Rules()) + len(set.Correlations()); n < 55 {
+		t.Errorf("the pack holds %d rules and correlations, at least 55 are promised", n)
 	}
-	for _, r := range set.Rules() {
-		t.Run(strings.TrimSuffix(r.File, ".yml"), func(t *testing.T) {
-			x := packExamples(t, r.File)
-			if len(x.Match) == 0 || len(x.NoMatch) == 0 {
-				t.Error("examples for both sides are needed")
-			}
+	for file, list := range packHeads(set) {
+		t.Run(strings.TrimSuffix(file, ".yml"), func(t *testing.T) {
+			x := packExamples(t, file)
+			shown := map[string]bool{}
 			for _, want := range [...]bool{true, false} {
-				list := x.NoMatch
+				examples := x.NoMatch
 				if want {
-					list = x.Match
+					examples = x.Match
 				}
-				for _, one := range list {
-					got := false
-					set.Match([]*ocsf.Event{one.event()}, func(_ int, m *Rule) { got = got || m == r })
+				if len(examples) == 0 {
+					t.Error("examples for both sides are needed")
+				}
+				for _, one := range examples {
+					meant := one.meant(set, list)
+					if len(meant) == 0 {
+						t.Errorf("%s: it is for rule %q, which is not in the file", one.Name, one.Rule)
+					}
+					hits, got := replayedHits(set, one.events()), false
+					for _, r := range meant {
+						got = got || hits[r.ID] > 0
+					}
 					if got != want {
 						t.Errorf("%s: match %v, want %v", one.Name, got, want)
 					}
+					for _, r := range list {
+						if want && hits[r.ID] > 0 {
+							shown[r.ID] = true
+						}
+					}
+				}
+			}
+			for _, r := range list {
+				if !shown[r.ID] {
+					t.Errorf("%q matches none of the examples that its file must match", r.Title)
 				}
 			}
 		})
 	}
 }
 
+// TestPackNoExampleOfHonestWorkPages takes single events only: those of a sequence may each be grave.
 func TestPackNoExampleOfHonestWorkPages(t *testing.T) {
 	set := pack(t)
-	for _, r := range set.Rules() {
-		for _, one := range packExamples(t, r.File).NoMatch {
-			set.Match([]*ocsf.Event{one.event()}, func(_ int, m *Rule) {
+	for file := range packHeads(set) {
+		for _, one := range packExamples(t, file).NoMatch {
+			if len(one.Events) > 0 {
+				continue
+			}
+			set.Match(one.events(), func(_ int, m *Rule) {
 				if m.severity() >= ocsf.SeverityHigh {
-					t.Errorf("%s of %s is matched by %s, level %s", one.Name, r.File, m.File, m.Level)
+					t.Errorf("%s of %s is matched by %s, level %s", one.Name, file, m.File, m.Level)
 				}
 			})
 		}
@@ -105,10 +194,16 @@ func TestPackNoExampleOfHonestWorkPages(t *testing.T) {
 }
 
 func TestPackSaysWhoWroteItAndWhatItIsFor(t *testing.T) {
-	for _, r := range pack(t).Rules() {
+	var list []*Rule
+	for _, heads := range packHeads(pack(t)) {
+		list = append(list, heads...)
+	}
+	for _, r := range list {
 		switch {
 		case r.Author != "Breakwater" || r.License != "Apache-2.0":
 			t.Errorf("%s: author %q, licence %q", r.File, r.Author, r.License)
+		case !slices.Contains([]string{"experimental", "test", "stable"}, r.Status):
+			t.Errorf("%s: status %q", r.File, r.Status)
 		case r.technique() == "":
 			t.Errorf("%s: no ATT&CK technique in its tags", r.File)
 		case r.Description == "" || r.Level == "" || len(r.FalsePositives) == 0 || len(r.ID) != 36:
@@ -125,10 +220,17 @@ func TestPackRaisesNothingHighOnBackground(t *testing.T) {
 	}
 	events := background(t, limit)
 	hits := map[string]int{}
-	set.Match(events, func(i int, r *Rule) {
+	p := set.NewReplay()
+	p.Match(events, func(i int, r *Rule) {
 		hits[r.File]++
 		if r.severity() >= ocsf.SeverityHigh {
 			t.Errorf("event %d: %s (%s)", i, r.Title, r.Level)
+		}
+	})
+	p.Correlate(func(c *Correlation, e *ocsf.Event) {
+		hits[c.Title]++
+		if c.severity() >= ocsf.SeverityMedium {
+			t.Errorf("%s: %s (%s)", e.Time, c.Title, c.Level)
 		}
 	})
 	t.Logf("%d events: %v", len(events), hits)

@@ -230,6 +230,13 @@ func parseHead(n *yaml.Node, sourced bool) (*Rule, error) {
 	default:
 		return nil, at(own, "unknown outcome %q: use attempted, succeeded or unknown", r.Outcome)
 	}
+	switch quiet := text(own, "quiet"); quiet {
+	case "", "false":
+	case "true":
+		r.Silent = true
+	default:
+		return nil, at(own, "breakwater: quiet is true or false, not %q", quiet)
+	}
 	return r, nil
 }
 

@@ -123,6 +123,10 @@ var otherSources = map[string]facets{
 	"web/access": {"", []string{"apache", "nginx", "iis"}, []string{"webserver"}}, "web/proxy": {"", nil, []string{"proxy"}},
 }
 
+// remoteSupport are the products whose own logs are of category remote_access, of our own making: Sigma has none for
+// them, and a rule about sessions is the same for all.
+var remoteSupport = [...]string{"anydesk", "atera", "beyondtrust", "kaseya", "nable", "ninjaone", "screenconnect", "simplehelp", "splashtop", "teamviewer"}
+
 // synonyms are other names that decoders of the same logs go by.
 var synonyms = map[string]string{
 	"azuread/signin": "entra/signin", "entra/signinlogs": "entra/signin", "azure/signinlogs": "entra/signin", "azure/signin": "entra/signin",
@@ -151,6 +155,9 @@ func classify(s signature) facets {
 	}
 	if f, ok := otherSources[source]; ok {
 		return f
+	}
+	if slices.Contains(remoteSupport[:], decoder) {
+		return facets{decoder, []string{sub}, []string{sub, "remote_access"}}
 	}
 	f := facets{product: decoder}
 	if sub != "" {

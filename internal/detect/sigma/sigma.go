@@ -107,6 +107,7 @@ type Rule struct {
 	LogSource      LogSource
 	Conditions     []string // as the rule has them, any of which must hold
 	Outcome        string   // our own key breakwater.outcome: attempted, succeeded, unknown; empty: from the event
+	Silent         bool     // our own key breakwater.quiet: there for correlations alone, also where they generate
 	File           string
 	Line           int
 

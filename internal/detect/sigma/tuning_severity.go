@@ -174,6 +174,9 @@ func (d *detector) weighBy(seen *sightings, k findingKey, f *ocsf.Finding, at ti
 // and what a partner does daily at all its tenants must not become graver by being daily.
 func (d *detector) ofPartners(id string) bool {
 	r := d.set.Rule(id)
+	if c := d.set.Correlation(id); c != nil {
+		r = &c.Rule
+	}
 	return r != nil && slices.Contains(r.Techniques(), "T1199")
 }
 
