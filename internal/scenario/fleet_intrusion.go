@@ -12,7 +12,7 @@ import (
 // decides who is exposed: where without is true, some of the provider's clients don't have it and are clear.
 func castFleet(w *world, without bool) {
 	outside, _ := w.foothold()
-	r := newRNG(w.o.Seed, "cast")
+	r := newRNG(w.o.Seed, "cast", w.kind.name)
 	hosts := []tenant.Layer{tenant.LayerEndpoint, tenant.LayerNetwork}
 	first := []Outcome{Succeeded, Attempted, Exposed, Blind}
 	rest := []Outcome{Succeeded, Exposed, Attempted, Exposed, Clear, Blind}

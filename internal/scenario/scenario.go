@@ -147,16 +147,7 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 		return t, nil
 	}
 	w := newWorld(o, k)
-	k.cast(w)
-	w.equip()
-	w.grow()
-	w.declare()
-	w.twins()
-	w.carrier()
-	w.conversations()
-	k.plan(w)
-	w.controls()
-	w.declareDualStack()
+	w.tell()
 	if err := w.writeConfig(dir); err != nil {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
 	}
@@ -168,6 +159,20 @@ func Write(ctx context.Context, o Options, dir string) (*Truth, error) {
 		return nil, fmt.Errorf("writing a scenario: %w", err)
 	}
 	return t, nil
+}
+
+// tell settles who is who, who may do what and what happens beside daily life.
+func (w *world) tell() {
+	w.kind.cast(w)
+	w.equip()
+	w.grow()
+	w.declare()
+	w.twins()
+	w.carrier()
+	w.conversations()
+	w.kind.plan(w)
+	w.controls()
+	w.declareDualStack()
 }
 
 func emptyDir(dir string) error {
