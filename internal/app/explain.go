@@ -79,7 +79,7 @@ func (t tap) Bad(record int64, reason string, raw []byte) {
 
 // find decodes the file alone and picks the record.
 func (x *Explanation) find(ctx context.Context, p *pipeline, file string) error {
-	formats := Formats()
+	formats := p.setup.formats()
 	limits := p.setup.Limits
 	limits.Problem = func(_, reason string) {
 		if len(x.Events) == 0 {

@@ -22,7 +22,7 @@ type Fed struct {
 // that the configuration gives its file. It is how the demo plays recorded telemetry to a running pipeline.
 func ReadFeed(ctx context.Context, s *Setup, dir string) ([]Fed, error) {
 	var out []Fed
-	formats := Formats()
+	formats := s.formats()
 	_, err := bounded.Walk(ctx, []string{dir}, s.Limits, func(f bounded.File) error {
 		rel := s.rel(f.Path)
 		sensor, ok := s.Config.SensorFor(rel)

@@ -39,14 +39,17 @@ import (
 // Formats returns every format that files are recognised as, in the order in which they are asked: those with a
 // mark of their own before those that are told by their look. Shippers' envelopes and syslog lines carry records of
 // the same formats in turn.
-func Formats() []decode.Stream {
+func Formats() []decode.Stream { return formatsWith(nil) }
+
+// formatsWith returns the formats with a site's schemas of remote tools' logs before the built-in ones.
+func formatsWith(site *remotetool.Schemas) []decode.Stream {
 	var carried []decode.Stream
 	inner := func() []decode.Stream { return carried }
 	var objects []decode.Object
 	objects = append(objects, zeek.Objects()...)
 	objects = append(objects, eve.Objects()...)
 	objects = append(objects, windows.Objects()...)
-	objects = append(objects, remotetool.Objects()...)
+	objects = append(objects, remotetool.Objects(site)...)
 	objects = append(objects, macos.Objects()...)
 	objects = append(objects, netflow.Objects()...)
 	objects = append(objects, flowlog.Objects()...)
@@ -60,7 +63,7 @@ func Formats() []decode.Stream {
 	carried = append(carried, auditd.Stream(), sysmonlinux.Stream())
 	carried = append(carried, syslog.Lines(inner))
 	carried = append(carried, vpn.Streams()...)
-	carried = append(carried, remotetool.Streams()...)
+	carried = append(carried, remotetool.Streams(site)...)
 	carried = append(carried, syslog.Files(inner))
 	list := []decode.Stream{pcap.Stream(), evtx.Stream(), netflow.Stream(), zeek.Stream(), binetflow.Stream(), mailverdict.Stream()}
 	list = append(list, cloudExports()...)

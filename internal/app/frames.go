@@ -50,7 +50,7 @@ type frameDecoder struct {
 	formats []decode.Stream
 }
 
-func newFrameDecoder(s *Setup) *frameDecoder { return &frameDecoder{setup: s, formats: Formats()} }
+func newFrameDecoder(s *Setup) *frameDecoder { return &frameDecoder{setup: s, formats: s.formats()} }
 
 // message decodes every frame of a message.
 func (d *frameDecoder) message(m *bus.Message) *delivery {

@@ -23,10 +23,11 @@ import (
 // pipeline is one run over a set of files.
 type pipeline struct {
 	*stages
-	sorter   *order.Sorter
-	unparsed *unparsed
-	input    campaign.Input
-	observe  func(*ocsf.Event) // told of each event once it is attributed; nil where nobody asks
+	sorter     *order.Sorter
+	unparsed   *unparsed
+	unverified schemaCount // events of schemas that nobody verified
+	input      campaign.Input
+	observe    func(*ocsf.Event) // told of each event once it is attributed; nil where nobody asks
 }
 
 func newPipeline(s *Setup) (*pipeline, error) {
@@ -35,17 +36,18 @@ func newPipeline(s *Setup) (*pipeline, error) {
 		return nil, err
 	}
 	return &pipeline{
-		stages:   st,
-		sorter:   order.NewSorter(s.TempDir, s.SortBudget),
-		unparsed: newUnparsed(),
-		input:    campaign.Input{Snapshot: s.Model.Version},
+		stages:     st,
+		sorter:     order.NewSorter(s.TempDir, s.SortBudget),
+		unparsed:   newUnparsed(),
+		unverified: schemaCount{},
+		input:      campaign.Input{Snapshot: s.Model.Version},
 	}, nil
 }
 
 // read is the first half: every record of every file becomes an event in the sorter, or is counted with what is
 // wrong with it.
 func (p *pipeline) read(ctx context.Context, paths []string) error {
-	formats := Formats()
+	formats := p.setup.formats()
 	limits := p.setup.Limits
 	limits.Problem = func(path, reason string) { p.unparsed.add(p.setup.rel(path), reason, 1) }
 	limits.Progress = p.setup.Progress
@@ -121,6 +123,7 @@ func (s *fileSink) Event(e *ocsf.Event, record int64, raw []byte) {
 	}
 	order.Identify(e, raw)
 	s.p.attributor.Learn(e)
+	s.p.unverified.see(e)
 	s.p.input.Events++
 	if err := s.p.sorter.Add(e); err != nil && s.err == nil {
 		s.err = err

@@ -25,6 +25,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/detect/recon"
 	"github.com/breakwater-project/breakwater/internal/detect/remotetool"
 	"github.com/breakwater-project/breakwater/internal/detect/sigma"
+	remotetoolformats "github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -48,8 +49,9 @@ type Setup struct {
 	TempDir    string // for sorted runs; empty: the system's
 	SortBudget int    // bytes of events held in memory; 0: order.DefaultBudget
 	RuleErrors []sigma.LoadError
-	late       time.Duration // how far behind its sensor's latest an event is late; 0: the default
-	base       string        // what paths are shown relative to where there is no configuration
+	schemas    *remotetoolformats.Schemas // of the site; nil: the built-in ones alone
+	late       time.Duration              // how far behind its sensor's latest an event is late; 0: the default
+	base       string                     // what paths are shown relative to where there is no configuration
 }
 
 // Options name what a run is to be set up from.
@@ -78,6 +80,9 @@ func NewSetup(o Options) (*Setup, error) {
 	}
 	if len(o.Paths) == 1 {
 		s.base = o.Paths[0]
+	}
+	if err := s.loadSchemas(); err != nil {
+		return nil, err
 	}
 	if err := s.loadRules(o.Rules); err != nil {
 		return nil, err
@@ -209,6 +214,7 @@ func (p *pipeline) notes() []string {
 		}
 		out = append(out, "Rule not loaded: "+e.Error())
 	}
+	out = append(out, p.unverified.notes()...)
 	out = append(out, p.ruleNotes()...)
 	if p.sorter.Duplicates > 0 {
 		out = append(out, fmt.Sprintf("%d records were delivered more than once and counted once.", p.sorter.Duplicates))

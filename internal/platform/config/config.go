@@ -34,6 +34,8 @@ type File struct {
 	Serve   *Serve        // nil where the file has no serve section: see DefaultServe
 	Mail    *MailGate     // nil where the file has no mail section: no mail is judged on its way
 	Rules   *Rules        // nil where the file has no rules section: every match counts
+	// RemoteTools is nil where the file has no remote_tools section: the built-in schemas count.
+	RemoteTools *RemoteTools
 
 	warnings []Problem
 }

@@ -10,20 +10,31 @@ import (
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
-// Streams returns the text logs of remote tools: TeamViewer's list of incoming connections, AnyDesk's connection
-// trace and program trace, and ScreenConnect's audit export. Each recognises its own files by their content only.
-func Streams() []decode.Stream {
-	return []decode.Stream{
+// Streams returns the text logs of remote tools: TeamViewer's lists of connections and its log, AnyDesk's connection
+// trace and program trace, ScreenConnect's audit export, Kaseya's endpoint log, BeyondTrust's syslog messages, and
+// those of the schemas. Each recognises its own files by their content only. Site has schemas that take the place of
+// the built-in ones; nil: there are none.
+func Streams(site *Schemas) []decode.Stream {
+	all := BuiltInSchemas().With(site)
+	return append([]decode.Stream{
 		{Name: "teamviewer/incoming", Recognise: isTeamViewer, Read: readTeamViewer},
+		{Name: "teamviewer/outgoing", Recognise: isTeamViewerOutgoing, Read: readTeamViewerOutgoing},
+		{Name: "teamviewer/log", Recognise: isTeamViewerLog, Read: teamViewerLog(all.zone)},
 		{Name: "anydesk/connection", Recognise: isConnectionTrace, Read: readConnectionTrace},
 		{Name: "anydesk/trace", Recognise: isTrace, Read: readTrace},
+		{Name: "kaseya/endpoint", Recognise: isKaseyaEndpoint, Read: readKaseyaEndpoint},
+		{Name: "beyondtrust/audit", Recognise: isAppliance, Read: readAppliance},
 		{Name: "screenconnect/audit", Recognise: isAuditCSV, Read: readAuditCSV},
-	}
+	}, all.streams()...)
 }
 
-// Objects returns the JSON formats: session events of a ScreenConnect server.
-func Objects() []decode.Object {
-	return []decode.Object{{Name: "screenconnect/session", Match: isSessionEvent, Decode: sessionEvent}}
+// Objects returns the JSON formats: session events of a ScreenConnect server, NinjaOne's activities, and those of the
+// schemas.
+func Objects(site *Schemas) []decode.Object {
+	return append([]decode.Object{
+		{Name: "screenconnect/session", Match: isSessionEvent, Decode: sessionEvent},
+		{Name: "ninjaone/activity", Match: isNinjaActivity, Decode: ninjaActivity},
+	}, BuiltInSchemas().With(site).objects()...)
 }
 
 // newEvent returns an access event of a remote session.
@@ -43,6 +54,10 @@ func act(e *ocsf.Event, a string) {
 		e.Class, e.Activity = ocsf.ClassProcessActivity, "remote command"
 	case "file":
 		e.Class, e.Activity = ocsf.ClassFileActivity, "transfer"
+	case "login", "logout":
+		e.Class, e.Activity = ocsf.ClassAuthentication, map[string]string{"login": "logon", "logout": "logoff"}[a]
+	case "settings":
+		e.Class, e.Activity = ocsf.ClassBase, "settings"
 	case "install":
 		e.Class, e.Activity = ocsf.ClassWindowsService, "create"
 	}

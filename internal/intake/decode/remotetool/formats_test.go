@@ -162,7 +162,7 @@ func FuzzFormats(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, s := range append(Streams(), decode.Objects(Objects())) {
+		for _, s := range append(Streams(nil), decode.Objects(Objects(nil))) {
 			s.Recognise("", b[:min(len(b), decode.MaxHead)])
 			var c decodetest.Collect
 			if err := s.Read(context.Background(), "", strings.NewReader(string(b)), &c); err != nil {

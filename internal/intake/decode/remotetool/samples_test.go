@@ -45,7 +45,7 @@ func TestSamplesDecodeWithoutBadRecords(t *testing.T) {
 func read(t testing.TB, text string, sink decode.Sink) error {
 	t.Helper()
 	var found []decode.Stream
-	for _, s := range append(Streams(), decode.Objects(Objects())) {
+	for _, s := range append(Streams(nil), decode.Objects(Objects(nil))) {
 		if s.Recognise("x", []byte(text[:min(len(text), decode.MaxHead)])) {
 			found = append(found, s)
 		}

@@ -102,3 +102,75 @@ func teamViewerEvent(row []string, t time.Time, a string) *ocsf.Event {
 	finish(e)
 	return e
 }
+
+var outgoingColumns = [...]string{"outgoing_id", "start", "end", "user", "type", "session_id"}
+
+// isTeamViewerOutgoing wants lines of connections.txt: six columns between tabs, the first a TeamViewer id, the second
+// and third dates.
+func isTeamViewerOutgoing(_ string, head []byte) bool {
+	return mostLines(utf8Text(head), func(line string) bool {
+		_, err := outgoingRow(line)
+		return err == nil
+	})
+}
+
+func outgoingRow(line string) ([]string, error) {
+	row := strings.Split(line, "\t")
+	for i := range row {
+		row[i] = strings.TrimSpace(row[i])
+	}
+	if len(row) < 5 {
+		return nil, fmt.Errorf("%d columns where 6 were expected", len(row))
+	}
+	if n := len(row[0]); n < 7 || n > 12 || strings.Trim(row[0], "0123456789") != "" {
+		return nil, errors.New("the first column is no TeamViewer id")
+	}
+	if _, err := time.Parse(teamViewerTime, row[1]); err != nil {
+		return nil, errors.New("the second column is no date (DD-MM-YYYY HH:MM:SS)")
+	}
+	return row, nil
+}
+
+// readTeamViewerOutgoing reads connections.txt, which lies on the operator's machine: a line tells a session to
+// another machine, which is the target. Its times are UTC.
+func readTeamViewerOutgoing(ctx context.Context, _ string, r io.Reader, sink decode.Sink) error {
+	return decode.Lines(ctx, r, sink, func(n int64, raw []byte) error {
+		line := strings.Trim(strings.ToValidUTF8(string(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))), "\uFFFD"), "\r\n ")
+		if strings.TrimSpace(line) == "" {
+			return nil
+		}
+		row, err := outgoingRow(line)
+		if err != nil {
+			return err
+		}
+		begun, _ := time.Parse(teamViewerTime, row[1])
+		ended, endErr := time.Parse(teamViewerTime, row[2])
+		if !plausible(begun) || endErr == nil && !plausible(ended) {
+			return errors.New("the clock was never set: the year is before 1971 or after 2099")
+		}
+		for _, side := range [...]struct {
+			act string
+			at  time.Time
+			ok  bool
+		}{{"connect", begun, true}, {"disconnect", ended, endErr == nil}} {
+			if !side.ok {
+				continue
+			}
+			e := newEvent("teamviewer/outgoing", side.at, &ocsf.RemoteSession{Tool: "teamviewer", PeerID: row[0], Target: row[0], Operator: row[3]})
+			for i, v := range row {
+				if i < len(outgoingColumns) && v != "" {
+					e.Fields = append(e.Fields, ocsf.Field{Name: outgoingColumns[i], Value: v})
+				}
+			}
+			act(e, side.act)
+			e.Status, e.Direction, e.Actor.Name = ocsf.StatusSuccess, ocsf.DirectionOut, row[3]
+			if len(row) > 5 {
+				e.Remote.SessionID = strings.ToLower(strings.Trim(row[5], "{}"))
+			}
+			e.SourceID = strings.Join([]string{"teamviewer-out", row[0], row[1], e.Remote.SessionID, side.act}, "|")
+			finish(e)
+			sink.Event(e, n, raw)
+		}
+		return nil
+	})
+}
