@@ -112,7 +112,7 @@ belongs together into campaigns, and says where they began, which clients are hi
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.AddCommand(newScan(c), newExplain(c), newConfig(c), newScenario(c), newDemo(c), newRule(c), newServe(c), newApply(c))
-	root.AddCommand(newTrace(c), newBlast(c), newTrust(c), newMail(c))
+	root.AddCommand(newTrace(c), newBlast(c), newTrust(c), newMail(c), newPosture(c))
 	root.AddCommand(newToken(c))
 	root.AddCommand(newUser(c))
 	root.AddCommand(newCampaign(c), newIncident(c), newFinding(c), newCoverage(c), newDeadletter(c), newLevel(c))
