@@ -157,7 +157,7 @@ func commandLine(fields ocsf.Fields) string {
 
 // begin returns the event of a record with its own fields and, beside them, more.
 func (a *assembly) begin(r *record, more ocsf.Fields) *ocsf.Event {
-	e := &ocsf.Event{Time: r.at, Device: strings.ToLower(r.node), Layer: tenant.LayerEndpoint, Class: ocsf.ClassBase, Activity: "record", Source: "auditd/record"}
+	e := &ocsf.Event{Time: r.at, Device: shortHost(r.node), Layer: tenant.LayerEndpoint, Class: ocsf.ClassBase, Activity: "record", Source: "auditd/record"}
 	e.Fields = make(ocsf.Fields, 0, len(r.fields)+len(more)+12)
 	e.Fields = append(e.Fields, ocsf.Field{Name: "type", Value: r.typ}, ocsf.Field{Name: "serial", Value: r.serial})
 	if r.node != "" {
@@ -182,11 +182,29 @@ func (a *assembly) beside(r *record) {
 	a.who(e)
 	if r.typ == "PATH" {
 		a.path(e, r)
-	} else if r.typ == "AVC" {
-		e.Activity = "denied"
-		e.Status = ocsf.StatusFailure
 	}
+	denial(e, r)
 	a.finish(e, r)
+}
+
+// denial tells what SELinux or AppArmor refused; a permissive policy only says what it would have.
+func denial(e *ocsf.Event, r *record) {
+	if r.typ == "AVC" && (strings.Contains(r.get("message"), "denied") || r.get("apparmor") == "DENIED") {
+		e.Activity = "denied"
+		if r.get("permissive") != "1" {
+			e.Status = ocsf.StatusFailure
+		}
+	}
+}
+
+// shortHost returns a host's name up to the first dot in lower case; addresses stay whole.
+func shortHost(name string) string {
+	name = strings.ToLower(name)
+	if _, err := netip.ParseAddr(name); err == nil {
+		return name
+	}
+	short, _, _ := strings.Cut(name, ".")
+	return short
 }
 
 // who sets the program and the accounts that a SYSCALL record names: the one that acts, and the one that logged in.

@@ -31,7 +31,7 @@ func (a *assembly) alone(r *record) {
 		e.Class, e.Activity = t.class, t.activity
 	}
 	e.Actor = account(r.first("AUID"), r.first("auid"))
-	e.User = account(r.first("acct", "UID", "OUID"), r.first("id", "uid", "ouid"))
+	e.User = account(r.first("acct", "ID", "UID", "OUID"), r.first("id", "uid", "ouid"))
 	switch r.first("res", "success") {
 	case "success", "yes", "1":
 		e.Status = ocsf.StatusSuccess
@@ -47,6 +47,7 @@ func (a *assembly) alone(r *record) {
 	if exe := r.first("exe"); exe != "" {
 		e.Process = &ocsf.Process{Image: exe, PID: r.get("pid")}
 	}
+	denial(e, r)
 	if r.typ == "USER_CMD" {
 		e.User = account(r.first("UID"), r.first("uid"))
 		if e.Process == nil {
