@@ -51,8 +51,9 @@ var house = []stage{
 
 // besides are arrows between packages of one stage.
 var besides = map[[2]string]string{
-	{"intake/decode/windows", "intake/decode/remotetool"}: "remote tools write into the Application log of Windows; one package reads their messages wherever they lie",
-	{"intake/decode/evtx", "intake/decode/windows"}:       "an event of Windows means the same whether it comes as Windows keeps it or as JSON",
+	{"intake/decode/windows", "intake/decode/remotetool"}:    "remote tools write into the Application log of Windows; one package reads their messages wherever they lie",
+	{"intake/decode/evtx", "intake/decode/windows"}:          "an event of Windows means the same whether it comes as Windows keeps it or as JSON",
+	{"respond/posture/inventory", "respond/posture/product"}: "what an inventory names is judged by what is known of products; other readers have no products",
 }
 
 // only restricts packages to fewer imports than their stage would allow.
