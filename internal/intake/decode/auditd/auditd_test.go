@@ -33,7 +33,7 @@ type=CWD msg=audit(1789992003.200:505): cwd="/etc/systemd/system"
 type=PATH msg=audit(1789992003.200:505): item=0 name="/etc/systemd/system/" nametype=PARENT
 type=PATH msg=audit(1789992003.200:505): item=1 name=6120622E73657276696365 nametype=CREATE
 `
-	login = `type=USER_LOGIN msg=audit(1789992004.200:506): pid=77 uid=0 auid=1000 ses=3 subj=system msg='op=login id=1000 exe="/usr/sbin/sshd" hostname=192.0.2.7 addr=192.0.2.7 terminal=ssh res=failed'` + "\x1dUID=\"root\" AUID=\"ana\" ID=\"ana\"\n"
+	login   = `type=USER_LOGIN msg=audit(1789992004.200:506): pid=77 uid=0 auid=1000 ses=3 subj=system msg='op=login id=1000 exe="/usr/sbin/sshd" hostname=192.0.2.7 addr=192.0.2.7 terminal=ssh res=failed'` + "\x1dUID=\"root\" AUID=\"ana\" ID=\"ana\"\n"
 	stopped = `type=SERVICE_STOP msg=audit(1789992005.200:507): pid=1 uid=0 auid=4294967295 ses=4294967295 msg='unit=firewalld comm="systemd" exe="/usr/lib/systemd/systemd" hostname=? addr=? terminal=? res=success'` + "\n"
 	kernel  = `audit: type=1400 audit(1789992006.200:508): avc:  denied  { read } for  pid=99 comm="x" name="shadow" scontext=a tcontext=b tclass=file permissive=0` + "\n"
 	command = `type=USER_CMD msg=audit(1789992007.200:509): pid=88 uid=1000 auid=1000 ses=3 msg='cwd="/" cmd=6C73202D6C terminal=pts/0 res=success'` + "\n"
