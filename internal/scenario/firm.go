@@ -68,6 +68,9 @@ func (w *world) declareFirms() {
 		for _, c := range f.clients {
 			t := trustConf{ID: f.id + "-" + c.id, Partner: f.id, Tenant: c.id, Owner: c.owner(), Networks: []string{w.firmNet(f)},
 				Accounts: []string{f.prefix + "-*"}, MailDomains: []string{f.domain}, ValidFrom: stamp(w.start.AddDate(-2, 0, 0))}
+			if f.kind == "contractor" { // who comes by no network, only to clouds
+				t.Networks = nil
+			}
 			if f.kind == "provider" {
 				t.Networks = append(t.Networks, w.firmScanner(c).String()+"/32")
 			}

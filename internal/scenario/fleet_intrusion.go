@@ -62,9 +62,9 @@ func (x *intrusion) online(c *org, t time.Time, n int) []*host {
 	return some(x.r, list, n)
 }
 
-// ordinary writes honest work with the same package on another day, refused here and there, with protection off while it
-// is installed, as makers ask for, so that the file alone is not the intruder's.
-func (x *intrusion) ordinary(c *org, t time.Time, p pack, threat, calls string) {
+// ordinary writes honest work with the same package on another day, refused here and there, so that the file alone is
+// not the intruder's.
+func (x *intrusion) ordinary(c *org, t time.Time, p pack, threat string) {
 	w := x.w
 	s := w.planner("control package " + strconv.Itoa(c.idx))
 	at := w.otherDay(s.r, t)
@@ -75,6 +75,19 @@ func (x *intrusion) ordinary(c *org, t time.Time, p pack, threat, calls string) 
 		s.installsPack(c, h, at.Add(s.r.span(9*time.Second, 4*time.Minute)), p)
 	}
 	s.refusedPack(c, c.desks[s.r.IntN(8)], at.Add(9*time.Minute), p, threat)
+}
+
+// supervised is honest work at one client, approved beforehand: the same package with protection off while it is
+// installed, as makers ask for, and the package alone.
+func (x *intrusion) supervised(t time.Time, p pack, calls string) {
+	w := x.w
+	s := w.planner("control installation")
+	clients := w.reached(s.r, func(c *org) bool { return c.fleet && c.part.way == "" && c.layers[tenant.LayerEndpoint] })
+	if len(clients) == 0 {
+		clients = w.withFleet(s)
+	}
+	c, at := clients[0], w.otherDay(s.r, t)
+	w.window(c, at, 2*time.Hour, "new version, protection off while it is installed")
 	_, cmd := w.packed(p)
 	for i, h := range some(s.r, c.servers, 3) {
 		t := at.Add(time.Duration(15+i) * time.Minute)
@@ -85,22 +98,17 @@ func (x *intrusion) ordinary(c *org, t time.Time, p pack, threat, calls string) 
 	}
 }
 
-// strikes gives a client's hosts an order through the platform and does there what the client's part says. It returns
-// when the last host is done.
-func (x *intrusion) strikes(c *org, t time.Time, p pack, spread time.Duration) time.Time {
-	threat, calls := pick(x.r, threats), pick(x.r, disarms)
-	x.ordinary(c, t, p, threat, calls)
+// strikes gives a client's hosts an order through the platform and does there what the client's part says.
+func (x *intrusion) strikes(c *org, t time.Time, p pack, calls string, spread time.Duration) {
+	threat := pick(x.r, threats)
+	x.ordinary(c, t, p, threat)
 	hosts := x.online(c, t, x.r.between(4, 8))
 	if c.part.way == "tool" || c.part.way == "steal" {
 		hosts = hosts[:2]
 	}
 	disarmed := x.r.chance(0.7)
-	last := t
 	for i, h := range hosts {
 		at := t.Add(time.Duration(x.r.Float64() * float64(spread)))
-		if at.After(last) {
-			last = at
-		}
 		if i == 0 {
 			x.did(at, c, tenant.LayerEndpoint, "host", h.name, netip.Addr{}) // an agent does not tell whence its orders come
 		}
@@ -128,7 +136,6 @@ func (x *intrusion) strikes(c *org, t time.Time, p pack, spread time.Duration) t
 			x.carriesOff(c, h, at.Add(x.r.span(4*time.Minute, 40*time.Minute)), p)
 		}
 	}
-	return last
 }
 
 var documents = []string{`D:\Daten\Angebote\`, `D:\Shares\Projects\`, `C:\Users\Public\Documents\`, `D:\Home\`, `E:\SQL\Backup\`}

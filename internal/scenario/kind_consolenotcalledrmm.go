@@ -36,6 +36,8 @@ func planConsoleNotCalledRMM(w *world) {
 		}
 	})
 	t, which, pk := begin.Add(x.r.span(15*time.Minute, 9*time.Hour)), x.r.IntN(len(fetchers)), pick(x.r, packs)
+	calls := pick(x.r, disarms)
+	x.supervised(begin, pk, calls)
 	script := x.r.chance(0.6)
 	for _, c := range x.struck() {
 		if c.part.way == "tool" && script {
@@ -47,7 +49,7 @@ func planConsoleNotCalledRMM(w *world) {
 				x.as("T1059.001", func(s *scribe) { s.fetches(c, h, t.Add(s.r.span(0, 5*time.Minute)), which) })
 			}
 		}
-		x.strikes(c, t.Add(x.r.span(time.Minute, 9*time.Minute)), pk, x.r.span(3*time.Minute, 30*time.Minute))
+		x.strikes(c, t.Add(x.r.span(time.Minute, 9*time.Minute)), pk, calls, x.r.span(3*time.Minute, 30*time.Minute))
 		t = t.Add(x.r.span(20*time.Second, 20*time.Minute))
 	}
 	w.campaign(outside, x.acts, x.firstAt(p.id, thief.user, w.start), x.foe.own())

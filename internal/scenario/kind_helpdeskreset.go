@@ -11,7 +11,7 @@ import (
 // reset, a day later of one with more rights. What follows comes over no path of the partner's: sign-ins from a new place,
 // the client's own VPN, tunnels, the directory's database.
 var helpDeskReset = kind{name: "help-desk-reset", cast: castHelpDeskReset, plan: planHelpDeskReset, minClients: 4, apps: true,
-	extra: append(appsBenign[:len(appsBenign):len(appsBenign)], twin{"reset-wave", resetWave}, twin{"legacy-hosts", legacyHosts}, twin{"tunnels", developersTunnels})}
+	extra: append(appsBenign[:len(appsBenign):len(appsBenign)], twin{"reset-wave", resetWave}, twin{"tunnels", developersTunnels})}
 
 func castHelpDeskReset(w *world) {
 	outside, _ := w.foothold()
@@ -69,15 +69,19 @@ func (s *scribe) tunnelsOut(o *org, h *host, t time.Time, user string, which int
 
 // developersTunnels: people who write software show it to others by such tools; administrators reach a site so.
 func developersTunnels(w *world, s *scribe) {
-	for _, c := range w.clients {
+	for k, c := range w.reached(s.r, func(c *org) bool { return c.layers[tenant.LayerEndpoint] }) {
+		if k > 1 {
+			break
+		}
 		for i := range tunnelTools {
-			for range 2 {
+			for range 3 {
 				p := c.people[s.r.IntN(4)]
 				s.tunnelsOut(c, p.desk, w.clock(s.r, s.r.IntN(w.o.Days), 5, 22), p.login, i)
 			}
 		}
-		admin := c.people[len(c.people)-1] // a move of the directory to new hardware copies its database, by hand
-		s.directoryCopied(c, w.clock(s.r, s.r.IntN(w.o.Days), 5, 22), admin.login, `D:\Move\`)
+		if k == 0 { // a move of the directory to new hardware copies its database, by hand
+			s.directoryCopied(c, w.clock(s.r, s.r.IntN(w.o.Days), 5, 22), c.people[len(c.people)-1].login, `D:\Move\`)
+		}
 	}
 }
 

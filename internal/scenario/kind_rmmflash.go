@@ -32,9 +32,11 @@ func planRMMFlash(w *world) {
 		s.serverRuns(inside.Add(s.r.span(time.Minute, 12*time.Minute)), `cmd.exe /c rmdir /s /q C:\inetpub\logs\LogFiles`)
 	})
 	pk, order := pick(x.r, packs), inside.Add(x.r.span(3*time.Minute, 20*time.Minute))
+	calls := pick(x.r, disarms)
+	x.supervised(begin, pk, calls)
 	for _, c := range x.struck() {
 		c.part.way = flashWay(c.part.way)
-		x.strikes(c, order.Add(x.r.span(0, 10*time.Minute)), pk, x.r.span(5*time.Minute, 45*time.Minute))
+		x.strikes(c, order.Add(x.r.span(0, 10*time.Minute)), pk, calls, x.r.span(5*time.Minute, 45*time.Minute))
 	}
 	w.campaign(outside, x.acts, x.firstAt(p.id, host, w.start), x.foe.own())
 }

@@ -73,13 +73,15 @@ func planRMMServerTakeover(w *world) {
 		}
 	})
 	pk, t := pick(x.r, packs), at.Add(x.r.span(40*time.Minute, 6*time.Hour))
+	calls := pick(x.r, disarms)
+	x.supervised(begin, pk, calls)
 	slow := x.r.chance(0.5)
 	for _, c := range x.struck() {
 		if latest := w.end().Add(-3 * time.Hour); t.After(latest) {
 			t = latest
 		}
 		x.orders(c, t, who, "run procedure", pick(x.r, procedures))
-		x.strikes(c, t, pk, x.r.span(10*time.Minute, 50*time.Minute))
+		x.strikes(c, t, pk, calls, x.r.span(10*time.Minute, 50*time.Minute))
 		t = t.Add(x.r.span(9*time.Minute, 90*time.Minute))
 		if slow {
 			t = t.Add(x.r.span(2*time.Hour, 20*time.Hour))

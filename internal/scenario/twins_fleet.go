@@ -2,7 +2,10 @@ package scenario
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
+
+	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
 // fleetBenign are the twins of an intruder who has the platform.
@@ -15,14 +18,27 @@ func (w *world) withFleet(s *scribe) []*org {
 	return w.reached(s.r, func(c *org) bool { return c.fleet })
 }
 
-// protectionChange puts another product in Defender's place at two clients, announced, host by host, with the commands
+// withLoggedFleet are those whose hosts' logs are held.
+func (w *world) withLoggedFleet(s *scribe) []*org {
+	return w.reached(s.r, func(c *org) bool { return c.fleet && c.layers[tenant.LayerEndpoint] })
+}
+
+// window declares when the provider's people do at a client what would be odd at another time.
+func (w *world) window(c *org, t time.Time, lasts time.Duration, reason string) {
+	v := session{start: t.Add(-time.Hour), end: t.Add(lasts)}
+	for _, net := range []netip.Prefix{c.serverNet, c.deskNet} {
+		w.approve(w.trustID(c), w.managementServer().ip, net, v, c.owner(), reason)
+		w.approvals[len(w.approvals)-1].Kind = "maintenance"
+	}
+}
+
+// protectionChange puts another product in Defender's place at a client, announced, host by host, with the commands
 // that an intruder uses too. The new one is running before the old one is off.
 func protectionChange(w *world, s *scribe) {
-	for k, c := range w.withFleet(s) {
-		if k > 1 {
-			break
-		}
+	if list := w.withLoggedFleet(s); len(list) > 0 {
+		c := list[0]
 		t := w.clock(s.r, w.workday(s.r.IntN(w.o.Days)), 15, 20)
+		w.window(c, t, 3*time.Hour, "another protection product")
 		for i, h := range append(c.servers[:len(c.servers):len(c.servers)], c.desks[:6]...) {
 			at := t.Add(time.Duration(i) * s.r.span(30*time.Second, 4*time.Minute))
 			s.job(c, h, at, []process{tool("msiexec.exe", `msiexec.exe /i C:\Windows\Temp\endpoint.msi /qn`)})
@@ -60,11 +76,10 @@ func massPackage(w *world, s *scribe) {
 
 // oldBackup takes a backup product away that nobody needs any more: its shadow copies and its catalogue go too.
 func oldBackup(w *world, s *scribe) {
-	for k, c := range w.withFleet(s) {
-		if k > 1 {
-			break
-		}
+	if list := w.withLoggedFleet(s); len(list) > 0 {
+		c := list[len(list)-1]
 		t := w.clock(s.r, w.workday(s.r.IntN(w.o.Days)), 6, 15)
+		w.window(c, t, 3*time.Hour, "the old backup is taken away")
 		for i, h := range c.servers {
 			s.job(c, h, t.Add(time.Duration(i)*s.r.span(time.Minute, 6*time.Minute)), shadowsGone)
 		}
