@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/respond/posture"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/product"
 )
 
 func newPosture(c *console) *cobra.Command {
@@ -34,13 +36,14 @@ controls say what must hold of it. What is not known is never a pass, neither is
 
 // postureFlags are those of every command that judges evidence in folders.
 type postureFlags struct {
-	config, controls, policy, now, tenant string
+	config, controls, policy, now, tenant, kev string
 }
 
 func (f *postureFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "", "the file that declares tenants, partners and trusts; without it each folder's name is a tenant")
 	f.rules(cmd)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "a file of the site's settings and exceptions")
+	cmd.Flags().StringVar(&f.kev, "kev", "", "CISA's catalogue of exploited vulnerabilities; what posture update has kept where it is left out")
 	cmd.Flags().StringVar(&f.now, "now", "", "judge as of this time (RFC 3339, or a date) instead of the clock's")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "only this tenant; files directly in the folders are its own")
 }
@@ -52,6 +55,9 @@ func (f *postureFlags) rules(cmd *cobra.Command) {
 // posturing is what a command judges with and by.
 type posturing struct {
 	library *posture.Library
+
+	knowledge posture.Knowledge
+
 	policy  *posture.Policy
 	model   *tenant.Model // nil without a configuration
 	now     time.Time
@@ -119,7 +125,30 @@ func (f *postureFlags) open(c *console) (*posturing, error) {
 			return nil, fmt.Errorf("--tenant: %s is no tenant of %s", p.only, f.config)
 		}
 	}
+	p.knowledge = posture.Knowledge{Model: p.model}
+	if p.knowledge.KEV, p.knowledge.KEVFile, err = f.catalogue(); err != nil {
+		return nil, err
+	}
 	return p, nil
+}
+
+// catalogue reads KEV's catalogue: the one that was named, or the one that is kept, where there is one.
+func (f *postureFlags) catalogue() (*product.KEV, string, error) {
+	name, kept := f.kev, f.kev == ""
+	if kept {
+		var err error
+		if name, err = product.DefaultKEVFile(); err != nil {
+			return nil, "", nil // without a home there is nothing kept
+		}
+	}
+	k, err := product.LoadKEV(name)
+	if kept && errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return k, name, nil
 }
 
 // read opens everything and reads the evidence in the folders; what could not be read is told, a line each.
@@ -128,7 +157,7 @@ func (f *postureFlags) read(ctx context.Context, c *console, dirs []string) (*po
 	if err != nil {
 		return nil, err
 	}
-	folder := posture.Folder{Dirs: dirs, Formats: posture.Formats(p.model), Loose: p.only, Only: p.only}
+	folder := posture.Folder{Dirs: dirs, Formats: posture.Formats(p.knowledge), Loose: p.only, Only: p.only}
 	if p.model != nil {
 		folder.Known = func(id tenant.ID) bool { return p.model.Tenant(id) != nil }
 	}

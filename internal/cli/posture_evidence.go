@@ -16,7 +16,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/breakwater-project/breakwater/internal/platform/config"
-	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/respond/posture"
 )
 
@@ -229,7 +228,7 @@ func newPostureEvidenceFormats(c *console) *cobra.Command {
 				return err
 			}
 			var rows []formatRow
-			for _, f := range posture.Formats(new(tenant.Model)) {
+			for _, f := range posture.Formats(posture.Knowledge{}) {
 				rows = append(rows, formatRow{f.Name, f.About})
 			}
 			return printList(c.out, format, rows, []listColumn[formatRow]{

@@ -262,7 +262,7 @@ func speaker(row *verifiedRow, named string) (tenant.PartnerID, error) {
 // hold reads what we have ourselves, and holds a statement against it, tenant by tenant.
 func (p *posturing) hold(ctx context.Context, c *console, v *posture.Verified, who tenant.PartnerID, paths []string) ([]*ocsf.Finding, error) {
 	var sightings []posture.Sighting
-	formats := append([]evidence.Format{findingsFile(&sightings)}, posture.Formats(p.model)...)
+	formats := append([]evidence.Format{findingsFile(&sightings)}, posture.Formats(p.knowledge)...)
 	folder := posture.Folder{Dirs: paths, Formats: formats, Loose: p.only}
 	if p.model != nil {
 		folder.Known = func(id tenant.ID) bool { return p.model.Tenant(id) != nil }

@@ -27,7 +27,7 @@ type Report struct {
 	Results []*Result // by pillar, worst first, then by severity, highest first
 }
 
-// Check holds a tenant's facts against every control, as of now. The items are not changed. A fact of another tenant
+// Check holds a tenant's facts, and what is drawn from them, against every control, as of now. The items are not changed. A fact of another tenant
 // is an error and nothing is judged: whoever called has mixed up whose it is.
 func (c *Checker) Check(ctx context.Context, items []evidence.Item, now time.Time) (*Report, error) {
 	kinds := map[string][]*evidence.Item{}
@@ -37,6 +37,10 @@ func (c *Checker) Check(ctx context.Context, items []evidence.Item, now time.Tim
 			return nil, fmt.Errorf("judging the posture of %s: a fact of another tenant is among the evidence", c.tenant.ID)
 		}
 		kinds[it.Kind] = append(kinds[it.Kind], it)
+	}
+	sums := drawn(c.tenant.ID, items, now)
+	for i := range sums {
+		kinds[sums[i].Kind] = append(kinds[sums[i].Kind], &sums[i])
 	}
 	for _, list := range kinds {
 		slices.SortStableFunc(list, compareItems) // so that the answer rests on no order of files

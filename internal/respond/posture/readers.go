@@ -1,16 +1,56 @@
 package posture
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/evidence"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/product"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/training"
 )
 
+// Knowledge is what readers hold files against. The zero value knows nothing.
+type Knowledge struct {
+	Model   *tenant.Model // what is declared; nil: nothing
+	KEV     *product.KEV  // the catalogue of exploited vulnerabilities; nil: what the table of products has of it
+	KEVFile string        // where that catalogue was read, for the fact that says which one was asked
+}
+
 // Formats returns every format of evidence that the program reads, in the order in which they are asked whether a file
-// is theirs. The model says what is declared, for readers that hold files against it; it may be nil.
-func Formats(_ *tenant.Model) []evidence.Format {
+// is theirs.
+func Formats(k Knowledge) []evidence.Format {
+	_ = k
 	return slices.Concat(
 		[]evidence.Format{nativeFile()},
+		training.Formats(),
 	)
+}
+
+// drawn returns the facts that are drawn from others: sums over a tenant's persons. Where they rest on files, their
+// SHA256 is that of the files' own, in order, one a line.
+func drawn(id tenant.ID, items []evidence.Item, now time.Time) []evidence.Item {
+	sums := training.Summarise(id, items, now)
+	if len(sums) == 0 {
+		return nil
+	}
+	var files []string
+	for i := range items {
+		if h := items[i].From.SHA256; h != "" && strings.HasPrefix(items[i].Kind, string(evidence.PillarTraining)+".") {
+			files = append(files, h)
+		}
+	}
+	slices.Sort(files)
+	if files = slices.Compact(files); len(files) == 0 {
+		return sums
+	}
+	h := sha256.Sum256([]byte(strings.Join(files, "\n")))
+	for i := range sums {
+		sums[i].From = evidence.Origin{File: fmt.Sprintf("%s of training", plural(len(files), "file")), SHA256: hex.EncodeToString(h[:])}
+	}
+	return sums
 }

@@ -69,11 +69,13 @@ func (c *Catalogue) addListed(raw []byte) error {
 		for _, n := range names {
 			if n = plainName(n); c.listed[n] == nil && len(n) >= 4 {
 				c.listed[n] = p
+				c.word(n)
 			}
 		}
 		for _, suffix := range []string{" agent", " client", " host", " server", " viewer"} {
 			if n := plainName(d.Name) + suffix; c.listed[n] == nil && len(n) >= 10 {
 				c.listed[n] = p
+				c.word(n)
 			}
 		}
 	}

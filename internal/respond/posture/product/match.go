@@ -15,29 +15,38 @@ func (c *Catalogue) Match(name, publisher string) *Product {
 	if len(name) > maxName || len(publisher) > maxName {
 		return nil
 	}
-	n := plainName(name)
+	n := folded(name)
 	if n == "" {
 		return nil
 	}
-	if p := c.whole[n]; p != nil {
-		return p
-	}
-	by := plainName(publisher)
 	first, _, _ := strings.Cut(n, " ")
-	for _, g := range c.generic[first] {
-		if begins(n, g.name) && by != "" && strings.HasPrefix(by, g.publisher) {
-			return g.p
+	if list := c.generic[first]; list != nil {
+		by, plain := folded(publisher), withoutTail(n)
+		for _, g := range list {
+			if begins(plain, g.name) && by != "" && strings.HasPrefix(by, g.publisher) {
+				return g.p
+			}
 		}
+	}
+	if !c.words[first] && !c.starts[[2]byte{n[0], n[min(1, len(n)-1)]}] {
+		return nil // most programs of an inventory end here
 	}
 	for _, e := range c.prefix {
 		if hasWord(n, e.name) {
 			return e.p
 		}
 	}
-	if p := c.packages[n]; p != nil {
+	if !c.words[first] {
+		return nil
+	}
+	plain := withoutTail(n)
+	if p := c.whole[plain]; p != nil {
 		return p
 	}
-	return c.listed[n]
+	if p := c.packages[plain]; p != nil {
+		return p
+	}
+	return c.listed[plain]
 }
 
 // MatchPackage names the product of a dpkg, rpm or winget package, or of a macOS bundle, by the name that packages
@@ -105,10 +114,19 @@ var (
 )
 
 // plainName brings a display name into the form in which the table has them.
-func plainName(s string) string {
-	s = nameSigns.Replace(strings.ToLower(s))
-	s = strings.Join(strings.FieldsFunc(s, unicode.IsSpace), " ")
+func plainName(s string) string { return withoutTail(folded(s)) }
+
+// folded is a name in lower case, without signs of trade and with single blanks.
+func folded(s string) string {
+	return strings.Trim(strings.Join(strings.FieldsFunc(nameSigns.Replace(strings.ToLower(s)), unicode.IsSpace), " "), ` "'`)
+}
+
+// withoutTail takes versions, architectures and languages off a folded name's end.
+func withoutTail(s string) string {
 	for range 3 {
+		if last := s[max(len(s)-1, 0):]; !strings.ContainsAny(last, "0123456789)]t") {
+			break
+		}
 		cut := nameTail.ReplaceAllString(s, "")
 		if cut == s || cut == "" {
 			break

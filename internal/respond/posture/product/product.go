@@ -157,6 +157,8 @@ type Catalogue struct {
 	byCVE    map[string][]*Product // that the table has a flaw for, or is told KEV's id for
 	byKEV    map[KEVName][]*Product
 	ports    map[uint16][]*Product
+	words    map[string]bool  // first words of names, packages and listed names
+	starts   map[[2]byte]bool // first two bytes of names with *
 }
 
 type named struct {
@@ -184,7 +186,7 @@ func readCatalogue(products, lolrmm []byte) (*Catalogue, error) {
 		return nil, fmt.Errorf("reading the table of products: %w", err)
 	}
 	c := &Catalogue{products: list, byID: map[string]*Product{}, whole: map[string]*Product{}, generic: map[string][]named{}, packages: map[string]*Product{},
-		listed: map[string]*Product{}, byCVE: map[string][]*Product{}, byKEV: map[KEVName][]*Product{}, ports: map[uint16][]*Product{}}
+		listed: map[string]*Product{}, byCVE: map[string][]*Product{}, byKEV: map[KEVName][]*Product{}, ports: map[uint16][]*Product{}, words: map[string]bool{}, starts: map[[2]byte]bool{}}
 	for _, p := range list {
 		if err := c.add(p); err != nil {
 			return nil, fmt.Errorf("reading the table of products: %s: %w", p.ID, err)
@@ -201,6 +203,11 @@ func (c *Catalogue) add(p *Product) error {
 	if p.ID == "" || p.Name == "" || p.Vendor == "" || p.Tool == "" || len(p.Names)+len(p.Packages)+len(p.Generic) == 0 {
 		return fmt.Errorf("needs id, name, vendor, tool and at least one spelling")
 	}
+	for _, n := range p.Names {
+		if len(strings.TrimSuffix(n, "*")) < 3 {
+			return fmt.Errorf("the spelling %q is too short", n)
+		}
+	}
 	if c.byID[p.ID] != nil {
 		return fmt.Errorf("is there twice")
 	}
@@ -211,8 +218,10 @@ func (c *Catalogue) add(p *Product) error {
 	for _, n := range p.Names {
 		if rest, ok := strings.CutSuffix(n, "*"); ok {
 			c.prefix = append(c.prefix, named{name: rest, p: p})
+			c.starts[[2]byte{rest[0], rest[1]}] = true
 		} else {
 			c.whole[n] = p
+			c.word(n)
 		}
 	}
 	for _, g := range p.Generic {
@@ -221,6 +230,7 @@ func (c *Catalogue) add(p *Product) error {
 	}
 	for _, n := range p.Packages {
 		c.packages[n] = p
+		c.word(n)
 	}
 	for _, f := range p.Flaws {
 		if f.CVE == "" || f.Source == "" || f.Date.IsZero() {
@@ -247,6 +257,11 @@ func (c *Catalogue) add(p *Product) error {
 		c.ports[port] = append(c.ports[port], p)
 	}
 	return nil
+}
+
+func (c *Catalogue) word(name string) {
+	first, _, _ := strings.Cut(name, " ")
+	c.words[first] = true
 }
 
 // Products lists the products of the table in its order; those of LOLRMM alone are not among them.
