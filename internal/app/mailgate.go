@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +38,7 @@ const (
 	mailBatch       = 200
 	mailSaveEvery   = time.Minute
 	maxUnscannedLog = 16 << 20
+	sureIndicator   = 50 // stated confidence from which an indicator decides about a message; one that states none does too
 )
 
 // mailGate is the mail gateway of a running serve: milter listeners, the gate behind them, and what it keeps in the
@@ -151,10 +151,9 @@ func (m *mailGate) match(e *ocsf.Event) []mailgate.Match {
 		return nil
 	}
 	var out []mailgate.Match
-	for _, line := range d.Explain(e)[1:] {
-		if value, _, ok := strings.Cut(line, " matches "); ok {
-			out = append(out, mailgate.Match{Value: value, Text: line})
-		}
+	for _, h := range d.Hits(e) {
+		out = append(out, mailgate.Match{Value: h.Indicator.Value, Text: fmt.Sprintf("%s is the %s %s of %s", h.Seen, h.Indicator.Type, h.Indicator.Value, h.Indicator.Source),
+			Unsure: h.Indicator.Confidence > 0 && h.Indicator.Confidence < sureIndicator})
 	}
 	return out
 }

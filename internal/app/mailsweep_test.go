@@ -166,9 +166,13 @@ func TestOnlyNewIndicatorsAreSweptForOnce(t *testing.T) {
 	if n := len(f.asked()); n != 2 {
 		t.Errorf("a third one: %d wait", n)
 	}
+	load(f, "type,value\nemail-subject,Your parcel waits\ndomain,last.example\n")
+	if list := f.asked(); len(list) != 4 || !slices.Equal(list[2].Criteria.Indicators, []string{"last.example"}) || !slices.Equal(list[3].Criteria.Subjects, []string{"your parcel waits"}) || len(list[3].Criteria.Indicators) != 0 {
+		t.Errorf("a subject beside a domain: %+v", list)
+	}
 	f.declared.Load().settings.Sweep = nil
 	load(f, "fourth.example\n")
-	if n := len(f.asked()); n != 2 {
+	if n := len(f.asked()); n != 4 {
 		t.Errorf("with the trigger off: %d wait", n)
 	}
 }

@@ -96,7 +96,7 @@ func (f *deliveredMail) takeIndicators(setup *Setup, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	var fresh []string
+	var fresh, subjects []string
 	next := slices.Clone(known)
 	if setup.Indicators != nil {
 		for i := range setup.Indicators.Len() {
@@ -109,7 +109,11 @@ func (f *deliveredMail) takeIndicators(setup *Setup, now time.Time) error {
 				continue
 			}
 			next = append(next, h)
-			if began && !ownPlace(d.model, in.Value) && len(fresh) <= maxFreshValues {
+			switch {
+			case !began || len(fresh)+len(subjects) > maxFreshValues:
+			case in.Type == ocsf.EntitySubject:
+				subjects = append(subjects, in.Value)
+			case !ownPlace(d.model, in.Value):
 				fresh = append(fresh, in.Value)
 			}
 		}
@@ -120,27 +124,37 @@ func (f *deliveredMail) takeIndicators(setup *Setup, now time.Time) error {
 	if len(next) > maxKnownValues {
 		return fmt.Errorf("more than %d indicators have been loaded; sweep for new ones by hand", maxKnownValues)
 	}
-	if len(fresh) > maxFreshValues {
+	if len(fresh)+len(subjects) > maxFreshValues {
 		f.log.Warn("so many indicators are new that they are taken for another feed and not swept for; sweep by hand with --indicator", "more_than", maxFreshValues)
-		fresh = nil
+		fresh, subjects = nil, nil
 	}
-	slices.Sort(fresh)
-	fresh = slices.Compact(fresh)
+	since := now.Add(-set.Since).UTC()
 	for _, id := range d.swept() {
-		for chunk := range slices.Chunk(fresh, maxSweptValues) {
-			why := fmt.Sprintf("%d new indicators, such as %s", len(chunk), chunk[0])
-			if len(chunk) == 1 {
-				why = "the new indicator " + chunk[0]
-			}
-			err := f.ask(wish{Key: wishKey("indicator", id, chunk), Tenant: id, Trigger: string(config.SweepOnIndicator), Why: why, Apply: set.Act == config.SweepApply,
-				Criteria: sweep.Criteria{Indicators: chunk, Since: now.Add(-set.Since).UTC()}})
-			if err != nil {
-				return err // they are new again at the next change
-			}
+		err := f.askIndicators(id, set, fresh, func(chunk []string) sweep.Criteria { return sweep.Criteria{Indicators: chunk, Since: since} })
+		if err == nil { // of several kinds of criteria a message would have to meet all
+			err = f.askIndicators(id, set, subjects, func(chunk []string) sweep.Criteria { return sweep.Criteria{Subjects: chunk, Since: since} })
+		}
+		if err != nil {
+			return err // they are new again at the next change
 		}
 	}
 	slices.Sort(next)
 	return slices.Compact(next).write(name)
+}
+
+// askIndicators asks for the sweeps of one tenant for values that are new.
+func (f *deliveredMail) askIndicators(id tenant.ID, set *config.MailSweep, values []string, by func([]string) sweep.Criteria) error {
+	slices.Sort(values)
+	for chunk := range slices.Chunk(slices.Compact(values), maxSweptValues) {
+		why := fmt.Sprintf("%d new indicators, such as %s", len(chunk), chunk[0])
+		if len(chunk) == 1 {
+			why = "the new indicator " + chunk[0]
+		}
+		if err := f.ask(wish{Key: wishKey("indicator", id, chunk), Tenant: id, Trigger: string(config.SweepOnIndicator), Why: why, Apply: set.Act == config.SweepApply, Criteria: by(chunk)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inMail reports whether an indicator is one that mail bears by itself, and counts now.
@@ -151,6 +165,8 @@ func inMail(in *indicator.Indicator, now time.Time) bool {
 	switch in.Type {
 	case ocsf.EntityDomain, ocsf.EntityURL, ocsf.EntityMailbox, ocsf.EntityHash:
 		return sweepable(in.Value)
+	case ocsf.EntitySubject:
+		return true
 	}
 	return false
 }

@@ -230,6 +230,9 @@ func (d *Detector) finding(k key, s *sighting) *ocsf.Finding {
 // role is infrastructure for what an intruder brings. A private address is no mark of anybody, so that tenants
 // are never joined by one.
 func role(t ocsf.EntityType, v string) string {
+	if t == ocsf.EntitySubject { // others write such a subject too: it joins nobody
+		return ocsf.RoleSource
+	}
 	if t == ocsf.EntityIP {
 		if a, err := netip.ParseAddr(v); err == nil && (a.IsPrivate() || a.IsLinkLocalUnicast()) {
 			return ocsf.RoleSource
@@ -358,6 +361,22 @@ func (d *Detector) Restore(b []byte) error {
 	return nil
 }
 
+// Hit is an indicator that an event holds.
+type Hit struct {
+	Indicator Indicator
+	Seen      string // as the event has it
+}
+
+// Hits returns the indicators found in an event, each once. It changes nothing, and many may ask at once.
+func (d *Detector) Hits(e *ocsf.Event) []Hit {
+	m := matcher{set: &d.set}
+	var out []Hit
+	for _, h := range m.match(e) {
+		out = append(out, Hit{d.set.At(int(h.entry)), h.seen})
+	}
+	return out
+}
+
 // Explain says which of the event's values are indicators.
 func (d *Detector) Explain(e *ocsf.Event) []string {
 	n := 0
@@ -365,11 +384,9 @@ func (d *Detector) Explain(e *ocsf.Event) []string {
 		n++
 	}
 	out := []string{fmt.Sprintf("%d values looked up among %d indicators", n, d.set.Len())}
-	m := matcher{set: &d.set}
-	hits := m.match(e)
+	hits := d.Hits(e)
 	for _, h := range hits {
-		in := d.set.At(int(h.entry))
-		out = append(out, fmt.Sprintf("%s matches %s %s of %s", h.seen, in.Type, in.Value, in.Source))
+		out = append(out, fmt.Sprintf("%s matches %s %s of %s", h.Seen, h.Indicator.Type, h.Indicator.Value, h.Indicator.Source))
 	}
 	if len(hits) == 0 {
 		out = append(out, "none of them is known")

@@ -83,6 +83,9 @@ func TestListsOfEveryFormLoad(t *testing.T) {
 			`{"type":"indicator","id":"r","revoked":true,"pattern":"[domain-name:value = 'a.example']"}`), nil, []string{
 			`1: i: the object path "file:name" is not supported`, `2: i: the operator "LIKE" is not supported`, "3: i: FOLLOWEDBY between observations is not supported",
 			"4: i: the qualifier WITHIN is not supported", "5: i: the end where ] was expected", "6: i: the end where [ was expected", `7: y: patterns of type "yara" are not supported`, "8: r: revoked"}},
+		{"subjects", bundle(pattern("[email-message:subject = '  Your  Parcel WAITS ']"), pattern("[email-message:subject = 'Invoice']"), pattern("[email-message:subject = 'Payment of May' AND domain-name:value = 'evil.example']")),
+			[]string{"subject your parcel waits", "domain evil.example with payment of may"}, []string{`2: i: the subject "Invoice" is too short to mean one sending`}},
+		{"subjects in CSV", "type,value\nemail-subject,Your Parcel waits\n", []string{"subject your parcel waits"}, nil},
 		{"a single object", pattern("[domain-name:value = 'evil.example']"), []string{"domain evil.example"}, nil},
 		{"a TAXII envelope", `{"more":false,"objects":[` + pattern("[domain-name:value = 'evil.example']") + `]}`, []string{"domain evil.example"}, nil},
 		{"a cut bundle", bundle(pattern("[domain-name:value = 'evil.example']"))[:150], nil, []string{"1: unexpected EOF"}},
@@ -406,4 +409,29 @@ func cpu() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestSubjectsOfMailAreMatchedWhole: a subject in any case and with any space, and no other that holds it.
+func TestSubjectsOfMailAreMatchedWhole(t *testing.T) {
+	set, bad := load(t, "type,value,confidence\nemail-subject,Your Parcel waits,80\n")
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	d := New(detect.Context{Model: &tenant.Model{Version: "1"}}, set)
+	for subject, want := range map[string]int{"YOUR parcel  waits": 1, "Your Parcel waits": 1, "your parcel waits for you": 0, "": 0, strings.Repeat("x", 5000): 0} {
+		e := &ocsf.Event{Tenant: "acme", Time: time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC), Layer: tenant.LayerMail, Class: ocsf.ClassEmailActivity, Mail: &ocsf.Mail{Subject: subject, From: "a@b.example"}}
+		hits := d.Hits(e)
+		if len(hits) != want || want > 0 && (hits[0].Indicator.Value != "your parcel waits" || hits[0].Indicator.Confidence != 80 || hits[0].Seen != subject) {
+			t.Errorf("%q: %+v", clip(subject, 40), hits)
+		}
+		var found []*ocsf.Finding
+		d.Process(e, func(f *ocsf.Finding) { found = append(found, f) })
+		for _, f := range found {
+			for _, x := range f.Entities {
+				if x.Type == ocsf.EntitySubject && x.Role == ocsf.RoleInfrastructure {
+					t.Errorf("a subject joins tenants: %+v", x)
+				}
+			}
+		}
+	}
 }

@@ -31,6 +31,11 @@ func (m *matcher) match(e *ocsf.Event) []hit {
 	for o := range e.Observables {
 		m.observable(o, at)
 	}
+	if e.Mail != nil {
+		if s := subject(e.Mail.Subject); len(s) <= maxValue {
+			m.exact(kindSubject, s, e.Mail.Subject, at)
+		}
+	}
 	if len(m.hits) > 0 {
 		m.hits = slices.DeleteFunc(m.hits, func(h hit) bool { return !m.complete(e, h) })
 	}
@@ -143,6 +148,9 @@ func (m *matcher) complete(e *ocsf.Event, h hit) bool {
 }
 
 func shows(e *ocsf.Event, t Term) bool {
+	if t.Type == ocsf.EntitySubject {
+		return e.Mail != nil && subject(e.Mail.Subject) == t.Value
+	}
 	for o := range e.Observables {
 		switch {
 		case t.Type == ocsf.EntityDomain && (o.Type == ocsf.EntityDomain || o.Type == ocsf.EntityHost):

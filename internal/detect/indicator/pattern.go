@@ -268,6 +268,8 @@ func pathType(path string) (ocsf.EntityType, error) {
 		return ocsf.EntityURL, nil
 	case "email-addr:value", "email-message:from_ref.value", "email-message:sender_ref.value":
 		return ocsf.EntityMailbox, nil
+	case "email-message:subject":
+		return ocsf.EntitySubject, nil
 	case "network-traffic:src_ref.value", "network-traffic:dst_ref.value":
 		return "", nil
 	}

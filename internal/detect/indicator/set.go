@@ -14,7 +14,7 @@ import (
 
 // Indicator is a value that somebody says is bad.
 type Indicator struct {
-	Type        ocsf.EntityType // ip (a network too), domain, url, mailbox or hash
+	Type        ocsf.EntityType // ip (a network too), domain, url, mailbox, hash or subject
 	Value       string          // as it is matched: lower case where case means nothing
 	ID          string          // STIX id; empty where the list has none
 	Source      string          // feed or list
@@ -64,7 +64,7 @@ type shared struct {
 type slot struct{ tag, entry uint32 } // entry is one more than the index; 0 is empty
 
 // kinds number the types in entries.
-var kinds = [...]ocsf.EntityType{ocsf.EntityIP, ocsf.EntityDomain, ocsf.EntityURL, ocsf.EntityMailbox, ocsf.EntityHash}
+var kinds = [...]ocsf.EntityType{ocsf.EntityIP, ocsf.EntityDomain, ocsf.EntityURL, ocsf.EntityMailbox, ocsf.EntityHash, ocsf.EntitySubject}
 
 const (
 	kindIP = iota
@@ -72,6 +72,7 @@ const (
 	kindURL
 	kindMailbox
 	kindHash
+	kindSubject
 )
 
 // Len returns how many indicators the set holds.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 )
@@ -39,6 +40,7 @@ var typeNames = map[string]ocsf.EntityType{
 	"url": ocsf.EntityURL, "uri": ocsf.EntityURL, "link": ocsf.EntityURL,
 	"email": ocsf.EntityMailbox, "emailaddr": ocsf.EntityMailbox, "emailaddress": ocsf.EntityMailbox, "emailsrc": ocsf.EntityMailbox, "mailbox": ocsf.EntityMailbox,
 	"hash": ocsf.EntityHash, "file": ocsf.EntityHash, "filehash": ocsf.EntityHash, "md5": ocsf.EntityHash, "sha1": ocsf.EntityHash, "sha256": ocsf.EntityHash,
+	"subject": ocsf.EntitySubject, "emailsubject": ocsf.EntitySubject, "mailsubject": ocsf.EntitySubject,
 	"sha512": ocsf.EntityHash, "filehashmd5": ocsf.EntityHash, "filehashsha1": ocsf.EntityHash, "filehashsha256": ocsf.EntityHash,
 }
 
@@ -87,12 +89,23 @@ func normalise(t ocsf.EntityType, v string) (ocsf.EntityType, string, error) {
 	case ocsf.EntityHash:
 		v = strings.ToLower(v)
 		ok = isHash(v)
+	case ocsf.EntitySubject:
+		if v = subject(v); utf8.RuneCountInString(v) < minSubject {
+			return t, "", fmt.Errorf("the subject %q is too short to mean one sending", clip(bad, 60))
+		}
+		ok = true
 	}
 	if !ok {
 		return t, "", fmt.Errorf("%q is not a %s", clip(bad, 60), t)
 	}
 	return t, v, nil
 }
+
+// minSubject is how many characters a subject must have: shorter ones stand over honest mail every day.
+const minSubject = 8
+
+// subject is a mail's subject in the form in which it is matched: whatever its case, and runs of space are one.
+func subject(v string) string { return strings.ToLower(strings.Join(strings.Fields(v), " ")) }
 
 // address reads an address or a network. A network so wide that it names no one is refused.
 func address(v string) (ocsf.EntityType, string, error) {

@@ -78,6 +78,7 @@ const (
 	EntitySession  EntityType = "rmm-session"
 	EntityApp      EntityType = "app"
 	EntityMessage  EntityType = "message-id"
+	EntitySubject  EntityType = "subject" // of a mail
 	EntityCertKey  EntityType = "credential"
 	EntityService  EntityType = "service"
 	EntityResource EntityType = "resource"

@@ -1,6 +1,7 @@
 package mailgate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,6 +29,7 @@ type examined struct {
 const (
 	weightIndicator = 7
 	weightMalware   = 9
+	weightUnsure    = 2 // of an indicator that its source is not sure of; decides nothing
 )
 
 // examine looks at a message for every tenant that it concerns.
@@ -243,6 +245,14 @@ func (g *Gate) score(ctx context.Context, s *site, m *milter.Message, p *part, d
 		for i, hit := range g.opt.Match(&e) {
 			if i == 5 {
 				break
+			}
+			if hit.Unsure {
+				v.Reasons = append(slices.Clone(v.Reasons), ocsf.MailReason{Name: "indicator-unsure", Weight: weightUnsure, Text: hit.Text})
+				slices.SortStableFunc(v.Reasons, func(a, b ocsf.MailReason) int { return cmp.Compare(b.Weight, a.Weight) })
+				if v.Verdict == clean {
+					v.Verdict = suspicious
+				}
+				continue
 			}
 			certain(&v, ocsf.MailReason{Name: "indicator-match", Weight: weightIndicator, Text: hit.Text}, .99)
 		}

@@ -429,12 +429,18 @@ func TestAnIndicatorDecides(t *testing.T) {
 			if e.Tenant != "acme" {
 				t.Errorf("asked for %q", e.Tenant)
 			}
-			return []Match{{"sender.example", "the sender's domain sender.example is on a list"}}
+			return []Match{{Value: "sender.example", Text: "the sender's domain sender.example is on a list"}}
 		}
 	})
 	d := b.Judge(t.Context(), message("hello", "ann@acme.example"))
 	if d.Action != milter.Reject || !strings.Contains(b.records[0], "indicator-match") {
 		t.Errorf("got %+v", d)
+	}
+	b = gate(t, enforce, func(o *Options) {
+		o.Match = func(*ocsf.Event) []Match { return []Match{{Value: "sender.example", Text: "maybe bad", Unsure: true}} }
+	})
+	if d := b.Judge(t.Context(), message("hello", "ann@acme.example")); d.Action != milter.Pass || !strings.HasPrefix(field(d, "X-Breakwater-Verdict"), suspicious) || !strings.Contains(field(d, "X-Breakwater-Reasons"), "indicator-unsure") {
+		t.Errorf("an indicator that its source is not sure of: %+v", d)
 	}
 }
 

@@ -52,6 +52,8 @@ type Proof interface {
 type Match struct {
 	Value string // as the indicator spells it
 	Text  string // a sentence for people
+	// Unsure says that whoever states the indicator is not sure of it: it makes a message suspicious, and decides nothing.
+	Unsure bool
 }
 
 // Unscanned is a message that was delivered, or sent back for now, without a verdict.
