@@ -48,6 +48,9 @@ func teamViewerRow(line string) ([]string, error) {
 	if _, err := time.Parse(teamViewerTime, row[2]); err != nil {
 		return nil, errors.New("the third column is no date (DD-MM-YYYY HH:MM:SS)")
 	}
+	if _, err := time.Parse(teamViewerTime, row[1]); err == nil {
+		return nil, errors.New("a line of the outgoing list: a date where the name of the other side is expected")
+	}
 	return row, nil
 }
 
