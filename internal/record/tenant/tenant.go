@@ -217,25 +217,28 @@ func (m *Model) PartnerOf(id ID) *Partner {
 	return nil
 }
 
-// DomainOwner returns the tenant or partner whose declared domain equals or is a parent of host.
-// Both are empty where nobody declared it; a tenant is named before a partner.
+// DomainOwner returns the tenant or partner whose declared domain equals or is a parent of host. The longest domain
+// decides, so that a subsidiary may have a name below its parent's; of the same domain the tenant is the owner.
 func (m *Model) DomainOwner(host string) (ID, PartnerID) {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	var owner ID
+	var partner PartnerID
+	longest := 0
 	for i := range m.Tenants {
 		for _, d := range m.Tenants[i].Domains {
-			if WithinDomain(host, d) {
-				return m.Tenants[i].ID, ""
+			if len(d) > longest && WithinDomain(host, d) {
+				owner, longest = m.Tenants[i].ID, len(d)
 			}
 		}
 	}
 	for i := range m.Trusts {
 		for _, d := range m.Trusts[i].MailDomains {
-			if WithinDomain(host, d) {
-				return "", m.Trusts[i].Partner
+			if len(d) > longest && WithinDomain(host, d) {
+				owner, partner, longest = "", m.Trusts[i].Partner, len(d)
 			}
 		}
 	}
-	return "", ""
+	return owner, partner
 }
 
 // WithinDomain reports whether host is domain or lies below it; both in lower case.

@@ -120,9 +120,9 @@ func TestAnApprovalCoversOneActForATime(t *testing.T) {
 
 func sample() *Model {
 	return &Model{
-		Tenants:  []Tenant{{ID: "acme", Domains: []string{"acme.example", "shared.example"}}, {ID: "borg", Domains: []string{"borg.example"}}},
+		Tenants:  []Tenant{{ID: "acme", Domains: []string{"acme.example", "shared.example"}}, {ID: "borg", Domains: []string{"borg.example", "lab.acme.example"}}},
 		Partners: []Partner{{ID: "north", Tenant: "borg"}, {ID: "maker"}},
-		Trusts: []Trust{{ID: "n-a", Partner: "north", Tenant: "acme", MailDomains: []string{"north.example", "shared.example"}}, {ID: "m-a", Partner: "maker", Tenant: "acme", MailDomains: []string{"maker.example"}},
+		Trusts: []Trust{{ID: "n-a", Partner: "north", Tenant: "acme", MailDomains: []string{"north.example", "shared.example"}}, {ID: "m-a", Partner: "maker", Tenant: "acme", MailDomains: []string{"maker.example", "help.borg.example"}},
 			{ID: "n-b", Partner: "north", Tenant: "borg"}},
 	}
 }
@@ -138,7 +138,9 @@ func TestADomainBelongsToWhoDeclaredItOrItsParent(t *testing.T) {
 		{"borg.example", "borg", ""},
 		{"www.north.example", "", "north"},
 		{"maker.example", "", "maker"},
-		{"shared.example", "acme", ""}, // a tenant before a partner
+		{"mx.lab.acme.example", "borg", ""},    // a name below another tenant's
+		{"www.help.borg.example", "", "maker"}, // a partner's below a tenant's
+		{"shared.example", "acme", ""},         // a tenant before a partner
 		{"notacme.example", "", ""},
 		{"acme.example.evil.example", "", ""},
 		{"example", "", ""},
