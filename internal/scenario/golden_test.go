@@ -35,3 +35,28 @@ func TestOldScenariosKeepTheirBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestEndpointScenariosKeepTheirBytes does the same for the kinds of tools, keys and desks; every other one has all
+// options.
+func TestEndpointScenariosKeepTheirBytes(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"rmm-flash":              "8694ff3803922b5a",
+		"rmm-server-takeover":    "d3ac7521020077fa",
+		"console-not-called-rmm": "a8ee354d98c98686",
+		"app-or-key":             "6f6a6ecc730ec25e",
+		"help-desk-reset":        "07d44cea4150e899",
+		"contractor-laptop":      "b7cf33dd0d8f3d4d",
+		"trojan-update":          "441edb87400502c8",
+	}
+	for i, name := range someEndpointKinds(0) {
+		o := small(name, 9)
+		if i%2 == 1 {
+			o = hard(o)
+		}
+		dir, _ := write(t, o)
+		if got := digest(tree(t, dir))[:16]; got != want[name] {
+			t.Errorf("%s: digest %s, was %s", name, got, want[name])
+		}
+	}
+}
