@@ -1,0 +1,188 @@
+package netconfig
+
+import "slices"
+
+// index finds the boxes that hold a point without looking at them all. Each box lies in cells of a grid over service,
+// source and destination; a cell is a block aligned to a power of two, of a few sizes for each dimension, so that a
+// point is looked up once for each combination of sizes that is in use (the tuple space search of Srinivasan, Suri
+// and Varghese, "Packet Classification using Tuple Space Search", SIGCOMM 1999, with widened sizes). What a cell
+// holds is a candidate alone: the box itself decides.
+type index struct {
+	boxes  []indexed
+	tuples []tuple
+	known  map[tuple]uint16
+	cells  map[cell][]int32
+	total  int
+	looked int64 // candidates compared so far
+}
+
+type indexed struct {
+	box   *box
+	rule  *rule
+	order int
+}
+
+// tuple is how many low bits a cell leaves open in each dimension; 128: all.
+type tuple struct{ svc, src, dst uint8 }
+
+type cell struct {
+	tuple    uint16
+	svc      uint32
+	src, dst u128
+}
+
+// Sizes of cells: bits left open, the smallest first.
+var (
+	addressSizes = []uint8{0, 8, 16, 24, 32, 64, 80, 96, 112, 128}
+	serviceSizes = []uint8{0, 4, 8, 16, 128}
+)
+
+// Bounds of an index.
+const (
+	cellsPerBox  = 64
+	cellsInAll   = 4_000_000
+	blocksPerDim = 32
+)
+
+func newIndex() *index {
+	return &index{known: map[tuple]uint16{}, cells: map[cell][]int32{}}
+}
+
+// blocks cuts a set into aligned blocks of one size, at most so many.
+func blocks(s set, sizes []uint8, most int) (size uint8, list []u128) {
+	for _, size := range sizes {
+		if size == 128 {
+			break
+		}
+		if list = blocksOf(s, size, most); list != nil {
+			return size, list
+		}
+	}
+	return 128, []u128{{}}
+}
+
+func blocksOf(s set, size uint8, most int) []u128 {
+	var list []u128
+	for _, sp := range s {
+		from, to := sp.lo.shiftRight(uint(size)), sp.hi.shiftRight(uint(size))
+		if n := to.minus(from); n.hi > 0 || n.lo >= uint64(most) {
+			return nil
+		}
+		for at := from; ; at = at.next() {
+			if n := len(list); n == 0 || list[n-1] != at {
+				if list = append(list, at); len(list) > most {
+					return nil
+				}
+			}
+			if at == to {
+				break
+			}
+		}
+	}
+	return list
+}
+
+// add takes a box in. Boxes are added in the order of their rules.
+func (x *index) add(b *box, r *rule, order int) {
+	id := int32(len(x.boxes))
+	x.boxes = append(x.boxes, indexed{b, r, order})
+	most := [3]int{blocksPerDim, blocksPerDim, blocksPerDim}
+	var t tuple
+	var lists [3][]u128
+	for {
+		t.svc, lists[0] = blocks(b[dimSvc], serviceSizes, most[0])
+		t.src, lists[1] = blocks(b[dimSrc], addressSizes, most[1])
+		t.dst, lists[2] = blocks(b[dimDst], addressSizes, most[2])
+		n := len(lists[0]) * len(lists[1]) * len(lists[2])
+		if n <= cellsPerBox && x.total+n <= cellsInAll || n == 1 {
+			x.total += n
+			break
+		}
+		widest := 0
+		for d := range lists {
+			if len(lists[d]) > len(lists[widest]) {
+				widest = d
+			}
+		}
+		most[widest] = len(lists[widest]) / 2
+	}
+	k, ok := x.known[t]
+	if !ok {
+		k = uint16(len(x.tuples))
+		x.known[t] = k
+		x.tuples = append(x.tuples, t)
+	}
+	for _, svc := range lists[0] {
+		for _, src := range lists[1] {
+			for _, dst := range lists[2] {
+				c := cell{k, uint32(svc.lo), src, dst}
+				x.cells[c] = append(x.cells[c], id)
+			}
+		}
+	}
+}
+
+// each calls visit for every box that holds the point, in no order, until it returns false.
+func (x *index) each(p *point, visit func(indexed) bool) {
+	for k, t := range x.tuples {
+		c := cell{uint16(k), uint32(p[dimSvc].shiftRight(uint(t.svc)).lo), p[dimSrc].shiftRight(uint(t.src)), p[dimDst].shiftRight(uint(t.dst))}
+		for _, id := range x.cells[c] {
+			x.looked++
+			if x.boxes[id].box.contains(p) && !visit(x.boxes[id]) {
+				return
+			}
+		}
+	}
+}
+
+// first returns the earliest rule whose box holds the point, or nil.
+func (x *index) first(p *point) *indexed {
+	var best *indexed
+	x.each(p, func(i indexed) bool {
+		if best == nil || i.order < best.order {
+			best = &i
+		}
+		return true
+	})
+	return best
+}
+
+// Bounds of one question about a rule.
+const (
+	maxSteps  = 256        // boxes that are taken out of a rule before it is left undecided
+	maxLooked = 60_000_000 // comparisons for one policy, about three seconds; what is left then is undecided
+)
+
+// coveredBy reports whether the boxes lie wholly within those of the index, and which rules hold them: the one that
+// holds all, else those that together do. decided is false where that would take too many steps.
+func (x *index) coveredBy(boxes []box) (by []*rule, covered, decided bool) {
+	rest := slices.Clone(boxes)
+	for steps := 0; len(rest) > 0; steps++ {
+		if steps == maxSteps || x.looked > maxLooked {
+			return nil, false, false
+		}
+		piece := rest[len(rest)-1]
+		p := piece.corner()
+		var best *indexed
+		whole := false
+		x.each(&p, func(i indexed) bool {
+			c := i.box.covers(&piece)
+			if best == nil || c && !whole || c == whole && i.order < best.order {
+				best, whole = &i, c
+			}
+			return true
+		})
+		if best == nil {
+			return nil, false, true // this very packet reaches the rule
+		}
+		rest = subtractBox(rest[:len(rest)-1], &piece, best.box)
+		if len(rest) > maxPieces {
+			return nil, false, false
+		}
+		if !slices.Contains(by, best.rule) {
+			by = append(by, best.rule)
+		}
+	}
+	slices.SortFunc(by, func(a, b *rule) int { return int(a.line - b.line) })
+	return by, true, true
+}
