@@ -11,14 +11,17 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/antivirus"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/auditd"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/cloudtrail"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/entra"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/gcp"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/github"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/kubernetes"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/m365"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/macos"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/okta"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/sysmonlinux"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -42,9 +45,9 @@ func TestNobodyClaimsAnothersFiles(t *testing.T) {
 	}
 	own := map[string]string{"openvpn.log": "openvpn", "asa.log": "cisco/asa", "globalprotect.csv": "globalprotect"}
 	objects := slices.Concat(windows.Objects(), entra.Objects(), m365.Objects(), cloudtrail.Objects(), gcp.Objects(), okta.Objects(), github.Objects(),
-		kubernetes.Objects(), antivirus.Objects(), remotetool.Objects())
-	streams := slices.Concat(vpn.Streams(), remotetool.Streams(), entra.Streams(), m365.Streams(), cloudtrail.Streams(), gcp.Streams(), okta.Streams(),
-		github.Streams(), antivirus.Streams())
+		kubernetes.Objects(), antivirus.Objects(), remotetool.Objects(nil), macos.Objects())
+	streams := slices.Concat(vpn.Streams(), remotetool.Streams(nil), entra.Streams(), m365.Streams(), cloudtrail.Streams(), gcp.Streams(), okta.Streams(),
+		github.Streams(), antivirus.Streams(), []decode.Stream{auditd.Stream(), sysmonlinux.Stream()})
 	files, records := 0, 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
