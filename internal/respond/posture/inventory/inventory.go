@@ -28,6 +28,7 @@
 //	foreign_instance bool       the product is declared, and this instance isn't; absent where that can't be told or
 //	                            nobody declared the product
 //	below_fixed      bool       a known flaw is in this version; absent where the version or its flaws are not known
+//	lines            int        lines about flaws that the table has for the product; 0: nobody wrote any down
 //	why              string     why below_fixed is absent
 //	first_fixed      string     the first version without any of them; absent where none is open or it is not told
 //	open_flaws       []string   CVE ids, where below_fixed is there
@@ -255,7 +256,7 @@ func assess(v map[string]any, a product.Assessment, kev *product.KEV) {
 	if !a.SupportEnds.IsZero() {
 		v["support_ends"] = a.SupportEnds
 	}
-	v["sources"], v["unverified"] = list(a.Sources), a.Unverified
+	v["sources"], v["unverified"], v["lines"] = list(a.Sources), a.Unverified, int64(a.TableEntries)
 }
 
 // instanceOf returns whose installation it is and the relay, where a name or command line tells.

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
+	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 )
 
 // Limits on JSON.
@@ -19,25 +20,51 @@ const (
 	maxNested = 64       // objects and arrays in one another
 )
 
-// records frames the objects of a JSON file without reading the rest: those that lie in arrays, however the arrays
-// are wrapped ([{…}], {"value":[{…}]}), or, with lines, those that stand by themselves one after the other.
+// framer gives a JSON file's records one by one: the bytes, which are valid until the next call, and the line on which
+// they begin. It returns io.EOF at the end, io.ErrUnexpectedEOF where the file ends within a record or before its
+// arrays are closed, errRecordLarge and errRecordBroken for a record that is passed over.
+type framer interface {
+	next() (raw []byte, line int64, err error)
+}
+
+var (
+	errRecordLarge  = errors.New("record too large")
+	errRecordBroken = errors.New("record broken")
+)
+
+// newFramer frames by lines, each one record, or by the objects that lie in arrays.
+func newFramer(r io.Reader, lines bool) framer {
+	if lines {
+		return &jsonLines{bounded.NewLineReader(decoded(r), maxRecord)}
+	}
+	return &records{r: bufio.NewReaderSize(decoded(r), maxHead), n: 1}
+}
+
+type jsonLines struct{ r *bounded.LineReader }
+
+func (l *jsonLines) next() ([]byte, int64, error) {
+	for {
+		raw, n, tooLong, err := l.r.Next()
+		switch {
+		case err != nil:
+			return nil, n, err
+		case tooLong:
+			return nil, n, errRecordLarge
+		case len(bytes.TrimSpace(raw)) > 0:
+			return raw, n, nil
+		}
+	}
+}
+
+// records frames the objects that lie in arrays, however the arrays are wrapped ([{…}], {"value":[{…}]}), without
+// holding the rest.
 type records struct {
 	r     *bufio.Reader
-	lines bool
-	n     int64 // line, from 1
-	depth int   // arrays and objects around
-	stack []byte
+	n     int64  // line, from 1
+	stack []byte // arrays and objects around
 	buf   []byte
 }
 
-func newRecords(r io.Reader, lines bool) *records {
-	return &records{r: bufio.NewReaderSize(decoded(r), maxHead), lines: lines, n: 1}
-}
-
-var errRecordLarge = errors.New("record too large")
-
-// next returns the next record and the line on which it begins; io.EOF at the end, io.ErrUnexpectedEOF where the file
-// ends within a record or before its arrays are closed. The record is valid until the next call.
 func (s *records) next() (raw []byte, line int64, err error) {
 	for {
 		c, err := s.r.ReadByte()
@@ -64,7 +91,7 @@ func (s *records) next() (raw []byte, line int64, err error) {
 			}
 		case '{':
 			inArray := len(s.stack) > 0 && s.stack[len(s.stack)-1] == '['
-			if s.lines && len(s.stack) == 0 || !s.lines && inArray {
+			if inArray {
 				line = s.n
 				raw, err = s.capture()
 				return raw, line, err
@@ -124,7 +151,10 @@ func (s *records) capture() ([]byte, error) {
 		switch {
 		case c == '\n':
 			s.n++
-			inText = false
+			if inText {
+				s.resume(depth)
+				return s.buf, errRecordBroken
+			}
 		case inText && c == '\\':
 			e, err := s.r.ReadByte()
 			if err != nil {
@@ -148,10 +178,22 @@ func (s *records) capture() ([]byte, error) {
 	return s.buf, nil
 }
 
+// resume finds the way back after a text that doesn't end on its line: JSON has no line ends within texts. Where the
+// next line begins an object, that is the next record; else the broken one goes on and its end is waited for.
+func (s *records) resume(depth int) {
+	ahead, _ := s.r.Peek(256)
+	if bytes.HasPrefix(bytes.TrimLeft(ahead, " \t\r\n,"), []byte("{")) {
+		return
+	}
+	for range min(depth, maxNested) {
+		s.stack = append(s.stack, '{')
+	}
+}
+
 // eachRecord reads a JSON file's objects. What is wrong with one goes to bad; the rest is read. It returns whether the
 // file has its end.
 func eachRecord(ctx context.Context, r io.Reader, lines bool, bad func(int64, string), each func(v *fastjson.Value, line int64) error) (whole bool, err error) {
-	s := newRecords(r, lines)
+	s := newFramer(r, lines)
 	var parser fastjson.Parser
 	whole = true
 	err = every(ctx, func() (bool, error) {
@@ -165,6 +207,9 @@ func eachRecord(ctx context.Context, r io.Reader, lines bool, bad func(int64, st
 			return false, nil
 		case errors.Is(err, errRecordLarge):
 			bad(line, fmt.Sprintf("a record of more than %d MiB, or nested deeper than %d", maxRecord>>20, maxNested))
+			return true, nil
+		case errors.Is(err, errRecordBroken):
+			bad(line, "not JSON: a text does not end")
 			return true, nil
 		case err != nil:
 			whole = false
@@ -191,7 +236,7 @@ func firstObject(head []byte, lines bool) *fastjson.Value {
 	if t := bytes.TrimLeft([]byte(text), " \t\r\n"); len(t) == 0 || t[0] != '{' && t[0] != '[' {
 		return nil
 	}
-	raw, _, err := newRecords(bytes.NewReader([]byte(text)), lines).next()
+	raw, _, err := newFramer(bytes.NewReader([]byte(text)), lines).next()
 	if err != nil {
 		return nil
 	}

@@ -168,7 +168,7 @@ func (k Knowledge) wingetList() evidence.Format {
 					inside = false // what follows is a remark or a further table
 				case inside:
 					name, id, version := c.part(line)
-					if id == "" || strings.ContainsAny(id, " \t") {
+					if id == "" || version == "" {
 						break // "3 upgrades available." and the like
 					}
 					return true, r.program(&program{name: strings.TrimRight(name, "…"), pkg: id, version: version, path: id, platform: product.PlatformWindows, line: n})
