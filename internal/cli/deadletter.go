@@ -41,10 +41,7 @@ func newDeadletterList(c *console) *cobra.Command {
 		Example: "  breakwater deadletter list --sensor fw-acme",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			if err := checkLimit(cmd, format, &limit); err != nil {
+			if err := checkList(cmd, format, &limit); err != nil {
 				return err
 			}
 			s, err := r.connect()
@@ -55,13 +52,7 @@ func newDeadletterList(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := printAnswer(c.out, format, list, deadletters.columns); err != nil {
-				return err
-			}
-			if more {
-				return printLines(c.err, "There are more; --limit 0 prints all.\n")
-			}
-			return nil
+			return printPages(c, format, list, more, deadletters.columns)
 		},
 	}
 	r.flags(cmd)
@@ -80,25 +71,7 @@ func letters(cmd *cobra.Command, s *client, tenant, sensor string, limit int) (l
 			query.Set(k, v)
 		}
 	}
-	for {
-		ask := api.MaxPage
-		if limit > 0 {
-			ask = min(ask, limit-len(list))
-		}
-		query.Set("limit", strconv.Itoa(ask))
-		var page struct {
-			Deadletters []json.RawMessage
-			Next        string
-		}
-		if err := s.call(cmd.Context(), http.MethodGet, "/deadletters", query, nil, &page); err != nil {
-			return nil, false, err
-		}
-		list = append(list, page.Deadletters...)
-		if page.Next == "" || page.Next == query.Get("cursor") || limit > 0 && len(list) >= limit {
-			return list, page.Next != "", nil
-		}
-		query.Set("cursor", page.Next)
-	}
+	return pages(cmd, s, "/deadletters", "deadletters", query, limit)
 }
 
 func newDeadletterReplay(c *console) *cobra.Command {

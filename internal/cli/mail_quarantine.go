@@ -94,25 +94,7 @@ func (f *heldFilter) list(cmd *cobra.Command, s *client, limit int) (list []json
 	if err != nil {
 		return nil, false, err
 	}
-	for {
-		ask := api.MaxPage
-		if limit > 0 {
-			ask = min(ask, limit-len(list))
-		}
-		query.Set("limit", strconv.Itoa(ask))
-		var page struct {
-			Messages []json.RawMessage
-			Next     string
-		}
-		if err := s.call(cmd.Context(), http.MethodGet, "/quarantine", query, nil, &page); err != nil {
-			return nil, false, err
-		}
-		list = append(list, page.Messages...)
-		if page.Next == "" || page.Next == query.Get("cursor") || limit > 0 && len(list) >= limit {
-			return list, page.Next != "", nil
-		}
-		query.Set("cursor", page.Next)
-	}
+	return pages(cmd, s, "/quarantine", "messages", query, limit)
 }
 
 func outputFlag(cmd *cobra.Command, format *string) {
@@ -131,10 +113,7 @@ func newHeldList(c *console) *cobra.Command {
   breakwater mail quarantine list --state all --from billing@ -o csv`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			if err := checkLimit(cmd, format, &limit); err != nil {
+			if err := checkList(cmd, format, &limit); err != nil {
 				return err
 			}
 			return at.with(cmd, c, func(s *client) error {
@@ -142,13 +121,7 @@ func newHeldList(c *console) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := printAnswer(c.out, format, list, heldColumns); err != nil {
-					return err
-				}
-				if more {
-					return printLines(c.err, "There are more; --limit 0 prints all.\n")
-				}
-				return nil
+				return printPages(c, format, list, more, heldColumns)
 			})
 		},
 	}

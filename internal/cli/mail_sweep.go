@@ -140,7 +140,7 @@ reached by IMAP. See docs/mail.md.`,
 		Example: `  breakwater mail sweep --config breakwater.yaml --data data --tenant acme --message-id '<x@y.example>'
   breakwater mail sweep --config breakwater.yaml --data data --tenant acme --indicator iocs.txt --since 7d --apply
   breakwater mail sweep --config breakwater.yaml --data data --tenant acme --verdict phish --since 48h -o csv
-  breakwater mail sweep --config breakwater.yaml --data data --tenant acme --verdict phish --list graph > find.jsonl
+  breakwater mail sweep --config breakwater.yaml --data data --tenant acme --verdict phish --list graph-script > move.sh
   breakwater mail sweep undo 20260601 --config breakwater.yaml --data data --tenant acme`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -168,9 +168,9 @@ reached by IMAP. See docs/mail.md.`,
 	cmd.Flags().Int64Var(&f.maxBytes, "max-bytes", 4<<30, "stop after so many bytes of messages read")
 	cmd.Flags().IntVar(&f.connections, "connections", 4, "mailboxes that are worked on at once")
 	cmd.Flags().DurationVar(&f.within, "within", time.Hour, "stop after this time")
-	cmd.Flags().StringVar(&f.list, "list", "", "csv or graph: write the copies that journal reports told of, and move nothing")
+	cmd.Flags().StringVar(&f.list, "list", "", "csv, graph or graph-script: write the copies that journal reports told of, and move nothing")
 	cmd.Flags().StringVar(&f.answers, "answers", "", "with --list graph: `FILE` of Graph's answers, for which the moves are written")
-	cmd.Flags().StringVar(&f.folder, "folder", "junkemail", "with --answers: the folder to move to, as Graph names it")
+	cmd.Flags().StringVar(&f.folder, "folder", "junkemail", "with --list graph-script or --answers: the folder to move to, as Graph names it")
 	outputFlag(cmd, &f.output)
 	cmd.AddCommand(newSweepList(c), newSweepShow(c), newSweepAccept(c), newSweepUndo(c))
 	return cmd
@@ -212,8 +212,8 @@ func runSweep(cmd *cobra.Command, c *console, f *sweepFlags) error {
 	if err := checkFormat(f.output); err != nil {
 		return err
 	}
-	if f.list != "" && f.list != "csv" && f.list != "graph" {
-		return usage("--list %s: use csv or graph", f.list)
+	if f.list != "" && f.list != "csv" && f.list != "graph" && f.list != "graph-script" {
+		return usage("--list %s: use csv, graph or graph-script", f.list)
 	}
 	if f.list != "" && f.apply {
 		return usage("--list and --apply: a list moves nothing; use one")
@@ -311,6 +311,12 @@ func (f *sweepFlags) writeList(c *console, id tenant.ID, crit sweep.Criteria) er
 	switch {
 	case f.list == "csv":
 		return sweep.WriteCSV(c.out, list)
+	case f.list == "graph-script":
+		if err := sweep.WriteGraphScript(c.out, list, f.folder); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.err, "%d copies. Run it as TOKEN=... sh FILE; it finds them and moves them to %s.\n", len(list), f.folder)
+		return nil
 	case f.answers == "":
 		if err := sweep.WriteGraphSearch(c.out, list); err != nil {
 			return err
