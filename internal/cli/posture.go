@@ -205,7 +205,7 @@ func (p *posturing) tenants() []tenant.Tenant {
 func (p *posturing) check(ctx context.Context, l *posture.Library) ([]*posture.Report, error) {
 	var out []*posture.Report
 	for _, t := range p.tenants() {
-		r, err := l.For(t, p.policy).Check(ctx, p.reading.Of(t.ID).Items, p.now)
+		r, err := l.For(t, p.policy).Check(ctx, slices.Concat(p.reading.Of(t.ID).Items, p.knowledge.Facts(t.ID)), p.now)
 		if err != nil {
 			return nil, err
 		}

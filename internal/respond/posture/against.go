@@ -98,10 +98,10 @@ func ReadSightings(ctx context.Context, r io.Reader, bad func(line int64, reason
 	}
 }
 
-// means reports whether a finding is what one line of a control's contradicted_by names: a detector, a rule, or a
-// technique with those below it (T1219 means T1219.002 too).
+// means reports whether a finding is what one line of a control's contradicted_by names: a detector, a rule, a rule of
+// a detector (remotetool/foreign-instance), or a technique with those below it (T1219 means T1219.002 too).
 func (s *Sighting) means(name string) bool {
-	return name == s.Detector || name == s.Rule || name == string(s.Technique) || strings.HasPrefix(string(s.Technique), name+".")
+	return name == s.Detector || name == s.Detector+"/"+s.Rule || name == s.Rule || name == string(s.Technique) || strings.HasPrefix(string(s.Technique), name+".")
 }
 
 // Contradiction is a claim that our own telemetry or evidence speaks against.

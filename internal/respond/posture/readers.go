@@ -10,6 +10,8 @@ import (
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/evidence"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/inventory"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/netconfig"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/product"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/training"
 )
@@ -24,11 +26,20 @@ type Knowledge struct {
 // Formats returns every format of evidence that the program reads, in the order in which they are asked whether a file
 // is theirs.
 func Formats(k Knowledge) []evidence.Format {
-	_ = k
 	return slices.Concat(
 		[]evidence.Format{nativeFile()},
+		inventory.Formats(inventory.Knowledge{Model: k.Model, KEV: k.KEV}),
+		netconfig.Formats(k.Model),
 		training.Formats(),
 	)
+}
+
+// Facts returns what the knowledge itself is evidence of for a tenant: which catalogue its tools were held against.
+func (k Knowledge) Facts(id tenant.ID) []evidence.Item {
+	if k.KEV == nil {
+		return nil
+	}
+	return []evidence.Item{inventory.KEVItem(id, k.KEV, k.KEVFile)}
 }
 
 // drawn returns the facts that are drawn from others: sums over a tenant's persons. Where they rest on files, their

@@ -150,7 +150,7 @@ func TestAFalseStatementIsRefused(t *testing.T) {
 }
 
 func TestAClaimIsHeldAgainstWhatWasSeen(t *testing.T) {
-	l := libraryOf(t, "contradicted_by: [remotetool, T1133]\nrequire: item.values.ok")
+	l := libraryOf(t, "contradicted_by: [remotetool, T1133, lateral/rdp-chain]\nrequire: item.values.ok")
 	_, doc := stated(t, l, nil, fact("a", 3, ok(true)))
 	v, err := VerifyStatement(doc)
 	if err != nil {
@@ -176,6 +176,8 @@ func TestAClaimIsHeldAgainstWhatWasSeen(t *testing.T) {
 		{"its detector", seen(func(*Sighting) {}), nil, 1},
 		{"its technique, or one below", seen(func(s *Sighting) { s.Detector, s.Technique = "sigma", "T1133.001" }), nil, 1},
 		{"another technique that begins alike", seen(func(s *Sighting) { s.Detector, s.Technique = "sigma", "T11331" }), nil, 0},
+		{"its rule of a detector", seen(func(s *Sighting) { s.Detector, s.Rule = "lateral", "rdp-chain" }), nil, 1},
+		{"another rule of it", seen(func(s *Sighting) { s.Detector, s.Rule = "lateral", "service" }), nil, 0},
 		{"another detector", seen(func(s *Sighting) { s.Detector = "beacon" }), nil, 0},
 		{"another partner", seen(func(s *Sighting) { s.Partner = "somebody" }), nil, 0},
 		{"of nobody", seen(func(s *Sighting) { s.Partner = "" }), nil, 0},
