@@ -127,7 +127,11 @@ func (l learner) learn(id tenant.ID, it quarantine.Item, feedback string, raw []
 		}
 	}
 	v, err := l.scorer.Judge(ctx, e)
-	if err == nil {
+	switch {
+	case err != nil:
+	case feedback == quarantine.FalseAlarm:
+		err = l.scorer.Forgive(ctx, e, called(v, feedback))
+	default:
 		err = l.scorer.Learn(ctx, e, called(v, feedback))
 	}
 	if err != nil {

@@ -49,6 +49,7 @@ func (d *marks) Learn(e *ocsf.Event, v ocsf.MailVerdict) {
 	defer d.mu.Unlock()
 	d.learned = append(d.learned, fmt.Sprintf("%s %s %s", e.Tenant, v.Verdict, v.Action))
 }
+func (d *marks) seen() []string                 { d.mu.Lock(); defer d.mu.Unlock(); return slices.Clone(d.learned) }
 func (d *marks) Advance(time.Time, detect.Emit) {}
 func (d *marks) Snapshot() ([]byte, error) {
 	d.mu.Lock()

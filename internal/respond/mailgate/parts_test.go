@@ -159,6 +159,44 @@ func TestHabitsOutliveARestart(t *testing.T) {
 	}
 }
 
+// wary is a detector that remembers whom it is wary of.
+type wary struct {
+	marks
+	of map[string]bool
+}
+
+func (d *wary) Forgive(e *ocsf.Event) { delete(d.of, string(e.Tenant)+" "+e.Mail.From) }
+
+func (d *wary) Learn(e *ocsf.Event, v ocsf.MailVerdict) {
+	if d.of[string(e.Tenant)+" "+e.Mail.From] {
+		v.Verdict = "not learned"
+	}
+	d.marks.Learn(e, v)
+}
+
+// TestAFalseAlarmIsForgivenBeforeItIsLearned: or the places of the wrong verdict would keep it from being learned.
+func TestAFalseAlarmIsForgivenBeforeItIsLearned(t *testing.T) {
+	for name, d := range map[string]interface {
+		Detector
+		seen() []string
+	}{"a detector that forgives": &wary{of: map[string]bool{"acme jo@a.example": true, "borg jo@a.example": true}}, "one that can't": &marks{}} {
+		s, err := NewScorer(&tenant.Model{}, "", func(*tenant.Model) (Detector, error) { return d, nil }, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &ocsf.Event{Tenant: "acme", Mail: &ocsf.Mail{From: "jo@a.example"}}
+		if err := s.Forgive(t.Context(), e, ocsf.MailVerdict{Verdict: clean}); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.seen(); len(got) != 1 || got[0] != "acme clean " {
+			t.Errorf("%s: learned %q", name, got)
+		}
+		if w, ok := d.(*wary); ok && (len(w.of) != 1 || !w.of["borg jo@a.example"]) {
+			t.Errorf("%s: wary of %v, and another tenant's is not to be forgotten", name, w.of)
+		}
+	}
+}
+
 func TestOnlyWhatIsKeptHereIsGivenBack(t *testing.T) {
 	m := NewMover(&config.MailGate{ID: "mx"})
 	for place, want := range map[quarantine.Place]string{quarantine.PlaceStore: "mail.hold.reinject", quarantine.PlaceMTA: "it waits there", quarantine.PlaceReport: "was delivered"} {

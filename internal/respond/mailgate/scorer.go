@@ -28,6 +28,12 @@ type Detector interface {
 	Restore(b []byte) error
 }
 
+// Forgiver is a Detector that can take back what wrong verdicts left behind.
+type Forgiver interface {
+	// Forgive stops being wary, for the tenant of a mail, of the places it leads to and of its sender's.
+	Forgive(e *ocsf.Event)
+}
+
 // Scorer is a detector that many ask at once, with a file that keeps what it has learned.
 type Scorer struct {
 	lock   chan struct{} // held while the detector is used
@@ -121,6 +127,21 @@ func (s *Scorer) Learn(ctx context.Context, e *ocsf.Event, v ocsf.MailVerdict) e
 		return err
 	}
 	defer s.give()
+	s.d.Learn(e, v)
+	s.learnt++
+	return nil
+}
+
+// Forgive takes a mail that a person called harmless: it is learned as clean, and what an earlier verdict on it made the
+// detector wary of is forgotten first, where the detector can.
+func (s *Scorer) Forgive(ctx context.Context, e *ocsf.Event, v ocsf.MailVerdict) error {
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.give()
+	if f, ok := s.d.(Forgiver); ok {
+		f.Forgive(e)
+	}
 	s.d.Learn(e, v)
 	s.learnt++
 	return nil

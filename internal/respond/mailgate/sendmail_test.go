@@ -3,6 +3,7 @@
 package mailgate
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +15,32 @@ import (
 func TestSendmail(t *testing.T) {
 	at := freePort(t)
 	s := startSendmail(t, at, "F=T, ")
+	signed := make(chan string, 1)
 	b := gate(t, enforce+"  policies: [{tenant: acme, recipients: [\"strict@acme.example\"], phish: reject, suspicious: tempfail}]\n  hold: {in: mta, "+s.hold()+"}\n",
-		func(o *Options) { o.Authenticate = provenAs(claims{}) })
+		func(o *Options) {
+			o.Authenticate = func(_ context.Context, _ Sender, raw []byte) Proof {
+				if strings.Contains(string(raw), "Subject-Folded") {
+					signed <- string(raw)
+				}
+				return claims{}
+			}
+		})
 	listen(t, at, b.Judge, b.Failed)
 	box, err := b.store.Box("acme")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Run("clean mail arrives with our fields on top and its body as it was", func(t *testing.T) {
-		if err := s.send([]string{"ann@acme.example"}, letter("hello", "c1", "Subject-Folded: one\r\n two")); err != nil {
+		if err := s.send([]string{"ann@acme.example"}, letter("hello", "c1", "Subject-Folded:one\r\n\ttwo")); err != nil {
 			t.Fatal(err)
+		}
+		// A signature covers these bytes (RFC 6376 3.4): the milter must see them as they were sent.
+		if got, want := <-signed, letter("hello", "c1", "Subject-Folded:one\r\n\ttwo"); got != want {
+			t.Errorf("what is authenticated is\n%q, and\n%q was sent", got, want)
 		}
 		got := s.arrives("ann@acme.example", 1)[0]
 		head := fieldsOf(got)
-		for _, want := range []string{"Authentication-Results: mx.acme.example;\n spf=pass smtp.mailfrom=sender.example;\n dmarc=pass header.from=sender.example\n", "X-Breakwater-Verdict: clean; id=", "X-Breakwater-Score: 0.0100\n", "Subject-Folded: one\n two\n"} {
+		for _, want := range []string{"Authentication-Results: mx.acme.example;\n spf=pass smtp.mailfrom=sender.example;\n dmarc=pass header.from=sender.example\n", "X-Breakwater-Verdict: clean; id=", "X-Breakwater-Score: 0.0100\n", "Subject-Folded:one\n\ttwo\n"} {
 			if !strings.Contains(head, want) {
 				t.Errorf("%q is not in\n%s", want, head)
 			}
