@@ -39,7 +39,9 @@
 //	kev_released     timestamp  when it was released; absent without one
 //	supported        bool       its maker mends this version, as of the fact's time; absent where not known
 //	support_ends     timestamp  from when on it doesn't; absent where not told
-//	sources          []string   of what was concluded
+//	support_source   string     of what supported says; absent without it
+//	support_unverified bool     that source is general knowledge, to be checked before relying on it; absent without
+//	sources          []string   of what was concluded about flaws
 //	unverified       bool       one of them is general knowledge, to be checked before relying on it
 //
 // # remote-access.inventory
@@ -255,6 +257,9 @@ func assess(v map[string]any, a product.Assessment, kev *product.KEV) {
 	}
 	if !a.SupportEnds.IsZero() {
 		v["support_ends"] = a.SupportEnds
+	}
+	if a.SupportBy != "" {
+		v["support_source"], v["support_unverified"] = a.SupportBy, strings.HasPrefix(a.SupportBy, product.GeneralKnowledge)
 	}
 	v["sources"], v["unverified"], v["lines"] = list(a.Sources), a.Unverified, int64(a.TableEntries)
 }

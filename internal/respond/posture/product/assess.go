@@ -31,8 +31,9 @@ type Assessment struct {
 	Supported    State     // whether the maker still mends it
 	SupportEnds  time.Time // the end of its last day; zero: not told
 	Why          string    // where BelowFixed is not known: the reason
-	Sources      []string  // of the lines that decided
+	Sources      []string  // of the lines that decided about flaws
 	Unverified   bool      // one of them is from general knowledge
+	SupportBy    string    // the source of what Supported says; "" where that is not known
 	TableEntries int       // lines about flaws that the table has for the product
 }
 
@@ -282,7 +283,7 @@ func (p *Product) support(v Version, readable bool, at time.Time, out *Assessmen
 			}
 		}
 		if out.Supported != NotKnown {
-			out.cite(s.Source)
+			out.SupportBy = s.Source
 		}
 		return
 	}

@@ -169,7 +169,7 @@ func tell(a Assessment) string {
 		out += " " + strings.Join(a.Open, ",") + " kev " + strings.Join(a.KEV, ",")
 	}
 	out += map[State]string{Yes: " supported", No: " unsupported", NotKnown: ""}[a.Supported]
-	if a.Unverified {
+	if a.Unverified || strings.HasPrefix(a.SupportBy, GeneralKnowledge) {
 		out += " unverified"
 	}
 	return out
@@ -242,4 +242,20 @@ func FuzzMatch(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What rests on general knowledge says so, and nothing else does.
+func TestConclusionsFromGeneralKnowledgeSaySo(t *testing.T) {
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		product, version string
+		flaws, support   bool
+	}{
+		{"screenconnect", "23.9.7", false, true}, {"anydesk", "8.1.4", true, true}, {"teamviewer", "13.2.1", false, false}, {"teamviewer", "9.0.1", false, true}, {"ncentral", "2025.3.0.1", false, false},
+	} {
+		a := Default().Product(c.product).Assess(c.version, PlatformWindows, nil, at)
+		if a.Unverified != c.flaws || strings.HasPrefix(a.SupportBy, GeneralKnowledge) != c.support {
+			t.Errorf("%s %s: flaws %v by %q, support by %q", c.product, c.version, a.Unverified, a.Sources, a.SupportBy)
+		}
+	}
 }
