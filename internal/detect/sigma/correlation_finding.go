@@ -131,7 +131,7 @@ func (d *detector) hitFinding(h *hit, open map[findingKey]*ocsf.Finding) (findin
 	if f := open[k]; f != nil {
 		f.AddEvidence(h.last())
 		f.Count += max(h.added, 1) - 1
-		d.describe(f, h.last())
+		d.describe(h.c, f, h.last())
 		return k, f
 	}
 	c := h.c
@@ -139,12 +139,9 @@ func (d *detector) hitFinding(h *hit, open map[findingKey]*ocsf.Finding) (findin
 		Severity: c.severity(), Confidence: c.confidence(), Outcome: ocsf.OutcomeUnknown, Snapshot: d.version, Suppressed: h.suppressed}
 	for _, e := range h.samples {
 		f.AddEvidence(e)
-		d.describe(f, e)
+		d.describe(c, f, e)
 	}
 	f.Count = max(f.Count, h.weight)
-	if c.Outcome != "" {
-		f.Outcome = ocsf.Outcome(c.Outcome)
-	}
 	f.Reason = c.reason(h.group, f)
 	if h.note != "" {
 		f.Reason += "; " + h.note
@@ -153,13 +150,15 @@ func (d *detector) hitFinding(h *hit, open map[findingKey]*ocsf.Finding) (findin
 	return k, f
 }
 
-// describe adds whom and what an event is about.
-func (d *detector) describe(f *ocsf.Finding, e *ocsf.Event) {
+// describe adds whom and what an event is about, and how far it got where the rule doesn't say.
+func (d *detector) describe(c *Correlation, f *ocsf.Finding, e *ocsf.Event) {
 	addEntities(f, e, actor(e))
-	switch e.Status {
-	case ocsf.StatusFailure:
+	switch {
+	case c.Outcome != "":
+		f.Outcome = ocsf.Outcome(c.Outcome)
+	case e.Status == ocsf.StatusFailure:
 		f.Outcome = stronger(f.Outcome, ocsf.OutcomeAttempted)
-	case ocsf.StatusSuccess:
+	case e.Status == ocsf.StatusSuccess:
 		f.Outcome = stronger(f.Outcome, ocsf.OutcomeSucceeded)
 	}
 	if f.Trust == "" {
