@@ -52,6 +52,10 @@ func (e *Event) Observables(yield func(Observable) bool) {
 		for _, l := range m.Links {
 			put(EntityURL, l.URL)
 			lower(EntityDomain, l.Host)
+			if to, host, rewritten := l.Target(); rewritten { // a gateway's own address hides no indicator
+				put(EntityURL, to)
+				lower(EntityDomain, host)
+			}
 		}
 		for _, a := range m.Attachments {
 			lower(EntityHash, a.SHA256)

@@ -281,8 +281,8 @@ func item(m *milter.Message, p *part, recipients []string, place quarantine.Plac
 	v := p.verdict
 	var hosts []string
 	for _, l := range e.Mail.Links {
-		if l.Host != "" && len(hosts) < 50 && !slices.Contains(hosts, l.Host) {
-			hosts = append(hosts, l.Host)
+		if _, host, _ := l.Target(); host != "" && len(hosts) < 50 && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
 		}
 	}
 	return quarantine.Item{Time: m.Received.UTC(), Place: place, QueueID: m.QueueID, EnvelopeFrom: m.From, Recipients: recipients,

@@ -263,9 +263,9 @@ func (d *Desk) examine(ctx context.Context, t Taken, m Reported, n int, outsider
 
 func hostsOf(e *ocsf.Event) []string {
 	var out []string
-	for _, l := range e.Mail.Links {
-		if l.Host != "" && !slices.Contains(out, l.Host) && len(out) < 50 {
-			out = append(out, l.Host)
+	for _, l := range e.Mail.Links { // what is alike in a gateway that rewrites links is not alike
+		if _, host, _ := l.Target(); host != "" && !slices.Contains(out, host) && len(out) < 50 {
+			out = append(out, host)
 		}
 	}
 	return out

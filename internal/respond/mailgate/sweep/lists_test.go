@@ -27,7 +27,7 @@ func TestDeliveredMailIsFoundAgain(t *testing.T) {
 	dir := t.TempDir()
 	l := ledger(t, dir)
 	e := &ocsf.Event{Time: noon, Mail: &ocsf.Mail{MessageID: "p1@evil.example", From: "help@evil.example", Subject: "Full", BodyHash: "00112233445566778899",
-		Links: []ocsf.Link{{URL: "https://login.evil.example/a", Host: "login.evil.example"}}, Attachments: []ocsf.Attachment{{SHA256: strings.Repeat("ab", 32)}}}}
+		Links: []ocsf.Link{{URL: "https://login.evil.example/a", Host: "login.evil.example"}, {URL: "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fwrapped.example%2Fx&data=1", Host: "eur01.safelinks.protection.outlook.com"}}, Attachments: []ocsf.Attachment{{SHA256: strings.Repeat("ab", 32)}}}}
 	if err := l.Add(DeliveredOf(e, &ocsf.MailVerdict{Verdict: "phish", Score: .9}, []string{"ana@acme.example", "bo@acme.example"})); err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +46,16 @@ func TestDeliveredMailIsFoundAgain(t *testing.T) {
 		c    Criteria
 		want int
 	}{
-		"by verdict":            {Criteria{Verdict: "phish"}, 2},
-		"by verdict and sender": {Criteria{Verdict: "phish", From: []string{"partner.example"}}, 0},
-		"by Message-ID":         {Criteria{MessageIDs: []string{"<c1@partner.example>"}}, 1},
-		"by host":               {Criteria{Indicators: []string{"evil.example"}}, 2},
-		"by URL":                {Criteria{Indicators: []string{"https://login.evil.example/a"}}, 2},
-		"by attachment":         {Criteria{Indicators: []string{strings.Repeat("AB", 32)}}, 2},
-		"by text":               {Criteria{Indicators: []string{"00112233445566778899"}}, 2},
-		"since later":           {Criteria{Verdict: "phish", Since: noon.Add(time.Minute)}, 0},
+		"by verdict":                   {Criteria{Verdict: "phish"}, 2},
+		"by verdict and sender":        {Criteria{Verdict: "phish", From: []string{"partner.example"}}, 0},
+		"by Message-ID":                {Criteria{MessageIDs: []string{"<c1@partner.example>"}}, 1},
+		"by host":                      {Criteria{Indicators: []string{"evil.example"}}, 2},
+		"by URL":                       {Criteria{Indicators: []string{"https://login.evil.example/a"}}, 2},
+		"by host that a gateway hides": {Criteria{Indicators: []string{"wrapped.example"}}, 2},
+		"by URL that a gateway hides":  {Criteria{Indicators: []string{"https://wrapped.example/x"}}, 2},
+		"by attachment":                {Criteria{Indicators: []string{strings.Repeat("AB", 32)}}, 2},
+		"by text":                      {Criteria{Indicators: []string{"00112233445566778899"}}, 2},
+		"since later":                  {Criteria{Verdict: "phish", Since: noon.Add(time.Minute)}, 0},
 	} {
 		got, err := l.Find(test.c, 0)
 		if err != nil || len(got) != test.want {

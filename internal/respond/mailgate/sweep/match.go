@@ -341,11 +341,13 @@ func (m *matcher) textIndicator(raw []byte) string {
 // event returns which indicator a decoded message bears.
 func (m *matcher) event(e *ocsf.Event) string {
 	for _, l := range e.Mail.Links {
-		if len(m.urls) > 0 && m.urls[sameURL(l.URL)] {
-			return "link " + clip(l.URL)
+		if why := m.place(l.URL, l.Host); why != "" {
+			return why
 		}
-		if l.Host != "" && below(m.hosts, l.Host) || m.hosts[l.Host] {
-			return "link to " + clip(l.Host)
+		if to, host, rewritten := l.Target(); rewritten {
+			if why := m.place(to, host); why != "" {
+				return why
+			}
 		}
 	}
 	for _, a := range e.Mail.Attachments {
@@ -355,6 +357,17 @@ func (m *matcher) event(e *ocsf.Event) string {
 	}
 	if e.Mail.BodyHash != "" && m.hashes[strings.ToLower(e.Mail.BodyHash)] {
 		return "text " + e.Mail.BodyHash
+	}
+	return ""
+}
+
+// place returns which indicator a link is.
+func (m *matcher) place(address, host string) string {
+	if len(m.urls) > 0 && m.urls[sameURL(address)] {
+		return "link " + clip(address)
+	}
+	if host != "" && below(m.hosts, host) || m.hosts[host] {
+		return "link to " + clip(host)
 	}
 	return ""
 }
