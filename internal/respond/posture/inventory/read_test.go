@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -242,7 +243,7 @@ func TestAMillionRowsTakeTheMemoryOfTheirRemoteTools(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a million rows")
 	}
-	const rows = 1_000_000
+	const rows = bigRows
 	r := &repeated{head: "Computer,Software,Version,Publisher\n", n: rows}
 	var format evidence.Format
 	for _, f := range Formats(Knowledge{Model: declaredModel()}) {
@@ -259,6 +260,10 @@ func TestAMillionRowsTakeTheMemoryOfTheirRemoteTools(t *testing.T) {
 	if err != nil || last.Values["rows"] != int64(rows) || found != rows/1000+1 || bad != 0 || last.Values["complete"] != true {
 		t.Errorf("%v: %d facts, %d bad, %v", err, found, bad, last.Values)
 	}
+	if r.heap > 48<<20 {
+		t.Errorf("%d MiB were in use", r.heap>>20)
+	}
+	t.Logf("%d rows with at most %d MiB in use", rows, r.heap>>20)
 }
 
 // repeated makes an inventory of n rows, of which every thousandth is a remote tool, without holding it.
@@ -266,6 +271,7 @@ type repeated struct {
 	head string
 	i, n int
 	rest []byte
+	heap uint64 // the most that was in use after a collection, looked at now and then
 }
 
 func (r *repeated) Read(p []byte) (int, error) {
@@ -278,7 +284,12 @@ func (r *repeated) Read(p []byte) (int, error) {
 		if r.i == r.n {
 			return 0, io.EOF
 		}
-		r.i++
+		if r.i++; r.i%(bigRows/5) == 0 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			r.heap = max(r.heap, m.HeapInuse)
+		}
 		name := "Microsoft Visual C++ 2019 X64 Minimum Runtime"
 		if r.i%1000 == 0 {
 			name = "AnyDesk"
