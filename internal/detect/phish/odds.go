@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/detect/phish/learned"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -46,7 +47,7 @@ const (
 
 // odds returns the log odds of the reasons drawn by hand, without the base rate and without what was learned.
 func (v *verdict) odds() learned.Prior {
-	sum, soft := 0.0, 0.0
+	sum, soft, firm := 0.0, 0.0, 0.0
 	var groups [16]struct {
 		name string
 		n    int
@@ -68,6 +69,9 @@ func (v *verdict) odds() learned.Prior {
 		}
 		if p.group == "known" || p.group == "partner" || p.group == "parse" || v.authentic && r.points > 0 {
 			sum += w
+			if p.group != "parse" {
+				firm += w
+			}
 			continue
 		}
 		for g := range groups {
@@ -91,7 +95,7 @@ func (v *verdict) odds() learned.Prior {
 		limit = persuasionBeside
 	}
 	soft = min(soft, limit)
-	return learned.Prior{Odds: sum + soft, Soft: soft}
+	return learned.Prior{Odds: sum + soft, Soft: soft, Firm: firm}
 }
 
 // learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation
@@ -101,15 +105,45 @@ func (d *Detector) learnedOdds(x *message, v *verdict, prior learned.Prior) floa
 	if d.learned == nil {
 		return 0
 	}
-	add := d.learned.Odds(x.vector(), prior) - (BaseOdds + prior.Odds)
+	add := d.learned.Odds(x.vector(v), prior) - (BaseOdds + prior.Odds)
 	if v.authentic {
 		add = max(0, min(add, 3)) / 3
 	}
 	return add
 }
 
-func (x *message) vector() *learned.Vector {
-	return learned.Features(x.e, x.text, x.ends())
+func (x *message) vector(v *verdict) *learned.Vector {
+	marks := make([]string, 0, len(v.reasons))
+	for i := range v.reasons {
+		marks = append(marks, v.reasons[i].name)
+	}
+	return learned.Features(x.e, x.text, x.ends(), marks)
+}
+
+// idle reports whether the message asks for nothing, leads nowhere and holds nothing to open: no link, file or address,
+// and no reason that says otherwise. A lure needs a way to its target. What speaks against such a message is what its
+// headers or its encoding lack: faults, of which training on other mail knows nothing, and no deceit.
+func (x *message) idle(v *verdict) bool {
+	m := x.e.Mail
+	if len(m.Links) > 0 || len(m.Attachments) > 0 || len(x.phones) > 0 || strings.Contains(m.Text, "@") {
+		return false
+	}
+	return !slices.ContainsFunc(v.reasons, func(r reason) bool {
+		switch groupOf(r.name) {
+		case "words", "known", "partner", "file", "links":
+			return true
+		}
+		return r.name == "reply-elsewhere"
+	})
+}
+
+// prior is what the reasons come to, as training takes it.
+func (x *message) prior(v *verdict) learned.Prior {
+	p := v.odds()
+	if p.Idle = x.idle(v); p.Idle {
+		p.Odds = min(p.Odds, persuasionCap)
+	}
+	return p
 }
 
 // ends are the links as they end, for the learned features.
@@ -125,7 +159,7 @@ func (x *message) ends() []learned.Link {
 
 // judge brings the reasons of a message to a verdict.
 func (d *Detector) judge(x *message, v *verdict) ocsf.MailVerdict {
-	z := v.odds()
+	z := x.prior(v)
 	total := BaseOdds + z.Odds
 	if add := d.learnedOdds(x, v, z); add != 0 {
 		total += add
@@ -189,7 +223,7 @@ func (d *Detector) Prior(e *ocsf.Event) (odds learned.Prior, features *learned.V
 	}
 	x := d.read(e)
 	v := d.score(x, s)
-	return v.odds(), x.vector()
+	return x.prior(v), x.vector(v)
 }
 
 // UseModel makes the detector add what a model learned, and takes the model's threshold; nil takes both away.

@@ -19,7 +19,7 @@ type Link struct {
 	Common               bool // at a place that all kinds of honest mail link
 }
 
-// Vector are the features of one message: words and pairs of words first, then links, then shape.
+// Vector are the features of one message: words first, then links, then shape.
 type Vector struct {
 	index []uint32
 	value []float32
@@ -34,6 +34,7 @@ type Vector struct {
 const (
 	maxWords = 400
 	maxLinks = 40
+	maxMarks = 64
 	sizeBits = 20
 	size     = 1 << sizeBits
 )
@@ -41,7 +42,7 @@ const (
 // The norms of the groups of features: each group as a whole has about this length, however many features it has, so
 // that a long text doesn't drown the shape of the message.
 const (
-	textNorm    = 3.0
+	textNorm    = 4.5
 	subjectNorm = 1.5
 	linkNorm    = 1.5
 	shapeValue  = 0.4 // of each feature of shape
@@ -97,11 +98,12 @@ func (b *builder) scale(from int, norm float64) {
 	}
 }
 
-// Features draws the features of a message: its new text (in lower case, quotations left out), its links, and its
-// shape. What a receiver's system writes (Received, Authentication-Results, list headers, To) is left out, and the
+// Features draws the features of a message: its new text (in lower case, quotations left out), its links, its shape, and
+// marks, the names of the reasons drawn by hand, of which training learns which honest mail gives as well. Pairs of words
+// are left out: they tell the training mail apart, and little of mail of another kind. What a receiver's system writes (Received, Authentication-Results, list headers, To) is left out, and the
 // words of the recipient's address too, since they tell which collection a message is from and nothing of the message;
 // so are headers that are missing, character sets and encodings, which tell its year.
-func Features(e *ocsf.Event, text string, links []Link) *Vector {
+func Features(e *ocsf.Event, text string, links []Link, marks []string) *Vector {
 	b := builders.Get().(*builder)
 	defer builders.Put(b)
 	if b.stamp++; b.stamp == 0 {
@@ -122,6 +124,10 @@ func Features(e *ocsf.Event, text string, links []Link) *Vector {
 	b.scale(v.links, linkNorm)
 	v.shape = len(v.index)
 	b.addShape(e, n, links)
+	b.addAgreement(e.Mail, body, links)
+	for i := 0; i < len(marks) && i < maxMarks; i++ {
+		b.add("re", marks[i])
+	}
 	for range len(v.index) - v.shape {
 		v.value = append(v.value, shapeValue)
 	}
@@ -153,7 +159,7 @@ func (b *builder) isOwn(w string) bool {
 	return false
 }
 
-// text adds words and pairs of words, and returns how many words there are.
+// text adds words, and returns how many there are.
 func (b *builder) text(body string) int {
 	n := eachWord(body, maxWords, func(w string) {
 		if !b.isOwn(w) {
@@ -161,33 +167,16 @@ func (b *builder) text(body string) int {
 		}
 	})
 	b.v.words = len(b.v.index)
-	last := ""
-	eachWord(body, maxWords, func(w string) {
-		if b.isOwn(w) {
-			w = ""
-		}
-		if last != "" && w != "" {
-			b.add("b", last, w)
-		}
-		last = w
-	})
 	b.scale(0, textNorm)
 	return n
 }
 
 func (b *builder) subject(subject string) {
 	from := len(b.v.index)
-	last := ""
 	eachWord(subject, 40, func(w string) {
-		if b.isOwn(w) {
-			w = ""
-		} else {
+		if !b.isOwn(w) {
 			b.add("s", w)
 		}
-		if last != "" && w != "" {
-			b.add("t", last, w)
-		}
-		last = w
 	})
 	b.scale(from, subjectNorm)
 }

@@ -13,9 +13,9 @@ import (
 // The model file: the magic with its version; a fixed head of little-endian numbers; one record of 22 bytes for each
 // feature that was seen, by rising index; SHA-256 of all before it.
 const (
-	magic      = "breakwater mail model 2\n"
+	magic      = "breakwater mail model 3\n"
 	recordSize = 4 + 4*4 + 1 + 1
-	headSize   = 3*8 + 2*8 + 8 + 3*8 + cells*8 + 8
+	headSize   = 3*8 + 2*8 + 8 + 2*8 + cells*8 + 8
 	// MaxBytes is the largest model file that is read.
 	MaxBytes = int64(len(magic) + headSize + size*recordSize + sha256.Size)
 )
@@ -35,9 +35,8 @@ func (m *Model) Write(w io.Writer) error {
 	b.Write(le.AppendUint64(nil, uint64(m.Ham)))
 	b.Write(le.AppendUint64(nil, uint64(m.Spam)))
 	b.Write(le.AppendUint64(nil, uint64(btoi(m.Wordless))))
-	for _, f := range m.stack {
-		num(f)
-	}
+	num(m.slope)
+	num(m.limit)
 	for _, s := range m.seats {
 		b.Write(le.AppendUint64(nil, s))
 	}
@@ -107,10 +106,8 @@ func Read(r io.Reader) (*Model, error) {
 		return nil, bad("an option that is none")
 	}
 	m.Wordless = wordless == 1
-	for i := range m.stack {
-		if m.stack[i] = math.Float64frombits(next()); !(math.Abs(m.stack[i]) <= 1e3) {
-			return nil, bad("a calibration out of bounds")
-		}
+	if m.slope, m.limit = math.Float64frombits(next()), math.Float64frombits(next()); !(m.slope > 0 && m.slope <= 1e3 && math.Abs(m.limit) <= 1e3) {
+		return nil, bad("a calibration out of bounds")
 	}
 	for i := range m.seats {
 		m.seats[i] = next()

@@ -71,13 +71,31 @@ func seatOf(domain string) uint8 {
 	return uint8((h ^ h>>13 ^ h>>22) & 63)
 }
 
-// halfSupport is from how many organisations' legitimate mail of a cell on a model counts half. One sender's mail,
-// however much, says little of the next sender's.
-const halfSupport = 2.0
+// loneFrom is the number of organisations with which a message counts half as one of a lone make.
+const loneFrom = 1.0
 
-// support is how far a model may be believed about a message's cell, 0 to 1: it has seen the legitimate mail of so
-// many organisations that is made alike. Phishing alone shows what such a message can be, and not what it is.
-func (m *Model) support(v *Vector) float64 {
-	n := -64 * math.Log(1-float64(min(63, bits.OnesCount64(m.seats[v.cell])))/64)
-	return n * n / (n*n + halfSupport*halfSupport)
+// lone is how far training shows no legitimate mail that is made like the message, 0 to 1. Organisations are counted, since
+// one sender's mail, however much, says little of the next sender's: those of the cell, and those of the cells one step
+// longer or shorter, of which the geometric mean counts. Phishing alone shows what such a message can be, and not what it is.
+func (m *Model) lone(v *Vector) float64 {
+	n := math.Sqrt(organisations(m.seats[v.cell]) * organisations(m.around(v.cell)))
+	return loneFrom * loneFrom / (n*n + loneFrom*loneFrom)
+}
+
+// around joins the seats of a cell with those of its neighbours within the sort.
+func (m *Model) around(cell uint8) uint64 {
+	var all uint64
+	first := cell - cell%cellsEach
+	words, links := int(cell%cellsEach)/4, int(cell)%4
+	for w := max(0, words-1); w <= min(3, words+1); w++ {
+		for l := max(0, links-1); l <= min(3, links+1); l++ {
+			all |= m.seats[int(first)+w*4+l]
+		}
+	}
+	return all
+}
+
+// organisations estimates how many organisations took the seats.
+func organisations(seats uint64) float64 {
+	return -64 * math.Log(1-float64(min(63, bits.OnesCount64(seats)))/64)
 }

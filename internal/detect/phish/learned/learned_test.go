@@ -20,7 +20,7 @@ func examples(n int) []Example {
 		lure := fmt.Sprintf("verify mailbox password now or account %d closes today click button below", i%5)
 		for k, text := range []string{ham, lure} {
 			e := &ocsf.Event{Mail: &ocsf.Mail{From: "a@b.example", Subject: text[:10]}}
-			out = append(out, Example{Vector: Features(e, text, nil), Prior: Prior{Odds: float64(2 * k)}, Phish: k == 1, Time: time.Unix(int64(i)*86400, 0)})
+			out = append(out, Example{Vector: Features(e, text, nil, nil), Prior: Prior{Odds: float64(2 * k)}, Phish: k == 1, Time: time.Unix(int64(i)*86400, 0)})
 		}
 	}
 	return out
@@ -69,11 +69,11 @@ func TestEqualExamplesGiveAnEqualModel(t *testing.T) {
 func TestUnknownWordsGetLittleOfWhatWasLearned(t *testing.T) {
 	m, _ := train(t)
 	e := &ocsf.Event{Mail: &ocsf.Mail{From: "a@b.example"}}
-	strange := Features(e, "zzyzx quux frobnicate xyzzy plugh wibble wobble", nil)
+	strange := Features(e, "zzyzx quux frobnicate xyzzy plugh wibble wobble", nil, nil)
 	if k := m.known(strange); k != 0 {
 		t.Errorf("%.2f of the words are known", k)
 	}
-	if d := m.damped(strange); d != 0 {
+	if d := m.damped(strange); math.Abs(d) > 0.1 {
 		t.Errorf("training says %.2f of words it never saw", d)
 	}
 	if limit := math.Log1p(60); m.damped(examples(1)[1].Vector) > limit {
@@ -112,7 +112,7 @@ func TestADamagedModelIsRefused(t *testing.T) {
 
 func TestLearningMovesTheOdds(t *testing.T) {
 	m, _ := train(t)
-	v := Features(&ocsf.Event{Mail: &ocsf.Mail{}}, "quarterly figures of the harbour crane are in the folder", nil)
+	v := Features(&ocsf.Event{Mail: &ocsf.Mail{}}, "quarterly figures of the harbour crane are in the folder", nil, nil)
 	before := m.Odds(v, Prior{})
 	for range 20 {
 		m.Learn(v, true, 1)
@@ -135,7 +135,7 @@ func TestWhatTheReceiverWritesIsNoFeature(t *testing.T) {
 	plain := &ocsf.Event{Mail: &ocsf.Mail{From: "a@b.example", To: []string{"x@y.example"}}}
 	other := &ocsf.Event{Mail: &ocsf.Mail{From: "a@b.example", To: []string{"trap@honey.example"}, SPF: "pass", Bulk: true},
 		Fields: ocsf.Fields{{Name: "header.authentication-results", Value: "mx; spf=pass"}, {Name: "header.list-id", Value: "<l.example>"}, {Name: "header.received", Value: "x"}}}
-	a, b := Features(plain, "hello", nil), Features(other, "hello", nil)
+	a, b := Features(plain, "hello", nil, nil), Features(other, "hello", nil, nil)
 	if fmt.Sprint(a.index) != fmt.Sprint(b.index) {
 		t.Error("a receiver's header changes the features")
 	}
@@ -160,7 +160,7 @@ func FuzzFeatures(f *testing.F) {
 	f.Add("Hello | see https://a.example/x 12345", "Re: Hi!", "a@b.example", "https://a.example/x?y#z")
 	f.Add("\xff\xfe é ", "", "@", "://")
 	f.Fuzz(func(t *testing.T, text, subject, from, url string) {
-		v := Features(&ocsf.Event{Mail: &ocsf.Mail{From: from, Subject: subject, MessageID: from}}, text, []Link{{URL: url, Host: url, TLD: from, Text: text}})
+		v := Features(&ocsf.Event{Mail: &ocsf.Mail{From: from, Subject: subject, MessageID: from}}, text, []Link{{URL: url, Host: url, TLD: from, Text: text}}, []string{subject})
 		if len(v.index) != len(v.value) || v.words > len(v.index) {
 			t.Fatalf("%d features, %d values, %d words", len(v.index), len(v.value), v.words)
 		}

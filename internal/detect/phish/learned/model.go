@@ -6,8 +6,11 @@
 //   - Two regressions share the work. In one a feature may speak for phishing only where it tells phishing from every
 //     sort of legitimate mail that was seen, so that a word of all letters to customers does not do so because mailing
 //     lists never use it. (The worst group counts: Sagawa and others, Distributionally Robust Neural Networks, 2020.)
-//   - What is said shrinks where a message's words were hardly seen, and never exceeds what so much training supports.
-//   - Where hardly any legitimate mail was seen that is made like the message, the reasons drawn by hand decide.
+//   - What words say shrinks where they were hardly seen, links and shape count less than they were fitted to, since they
+//     change most from one kind of mail to the next, and nothing exceeds what so much training supports.
+//   - Where hardly any legitimate mail was seen that is made like the message, more is asked for, and where that is so of
+//     much of the phishing, of every message: a kind of legitimate mail is missing. The reasons drawn by hand then decide.
+//   - A message that asks for nothing and leads nowhere is judged by the reasons drawn by hand alone.
 //
 // A Model is read from files of anybody without harm: versioned, capped in size, checked by a sum and value by value.
 // No file is opened here. A Model is not safe for concurrent use while it learns; Odds alone is.
@@ -24,7 +27,7 @@ const (
 )
 
 // robustShare is what the regression counts whose features must tell phishing from every sort of legitimate mail.
-const robustShare = 0.4
+const robustShare = 0.5
 
 // Model is what training has learned. Make it with New or Train, or read it with Read.
 type Model struct {
@@ -38,7 +41,7 @@ type Model struct {
 	df            []uint8 // in how many messages a feature was seen, at most 255
 	barred        []bool  // features that the robust regression lets speak against phishing alone
 	seats         [cells]uint64
-	stack         [3]float64 // intercept, share of the learned, share of the prior
+	slope, limit  float64 // log odds by evidence, and the evidence that is an even chance
 }
 
 // weights are the state of one regression.
@@ -50,7 +53,7 @@ func newWeights() weights {
 
 // New returns a model that knows nothing: its odds are the prior's.
 func New() *Model {
-	return &Model{plain: newWeights(), robust: newWeights(), df: make([]uint8, size), barred: make([]bool, size), stack: [3]float64{0, 0.5, 1}}
+	return &Model{plain: newWeights(), robust: newWeights(), df: make([]uint8, size), barred: make([]bool, size), slope: 1, limit: startLimit}
 }
 
 // set brings the weight of a feature up to date, by the closed form of the paper's algorithm 1.
@@ -121,50 +124,73 @@ func (m *Model) known(v *Vector) float64 {
 
 // Limits on what is learned. Innocent words can be strewn in by anybody, so they count less.
 const (
-	familiar = 0.8 // share of known words from which on a message counts as of a kind that training has seen
-	mostHam  = 3.0 // the most that speaks for a message
-	mostLone = 2.0 // the most where training saw no legitimate mail made like the message
+	leastKnown = 0.2 // what words count at least, however few of them were seen
+	linkShare  = 0.5 // what links count of what they were fitted to
+	shapeShare = 0.7 // what shape does
+	mostHam    = 3.0 // the most that speaks for a message
 )
 
-// damped is the margin as far as training supports it. A message whose words are new gets less of it (half known:
-// half), and no message more than the logarithm of how many messages the smaller class had.
+// damped is the margin as far as training supports it: words by the share of them that was seen, links and shape by
+// theirs, and no message more than the logarithm of how many messages the smaller class had.
 func (m *Model) damped(v *Vector) float64 {
+	sum := 0.0
+	if !m.Wordless {
+		sum = max(leastKnown, m.known(v)) * m.between(v, 0, v.links)
+	}
+	sum += linkShare*m.between(v, v.links, v.shape) + shapeShare*m.between(v, v.shape, len(v.index))
 	limit := math.Log1p(float64(min(m.Ham, m.Spam)))
-	share := min(1, m.known(v)/familiar)
-	return max(-min(limit, mostHam), min(limit, share*m.between(v, m.first(v), len(v.index))))
+	return max(-min(limit, mostHam), min(limit, sum))
 }
 
 // Prior is what the reasons drawn by hand come to, without the base rate.
 type Prior struct {
 	Odds float64 // log odds
 	Soft float64 // the part of them that honest advertising shows as well
+	Firm float64 // the part of them that rests on what the tenant declared and on habits, of which training shows nothing
+	Idle bool    // the message asks for nothing, leads nowhere and holds nothing
 }
 
-// lean is the prior beside training, which has seen honest advertising: what that shows as well counts half.
-func (p Prior) lean() float64 { return p.Odds - p.Soft/2 }
+// What reasons count as evidence beside training, which holds their names among its features. Soft ones count against
+// themselves, since training has counted them already.
+const (
+	deceitShare = 0.4
+	softShare   = -0.1
+)
+
+// What a lone make asks for, in evidence: of the message itself, and of every message by how much of the phishing is so.
+const (
+	loneMessage = 1.0
+	loneAll     = 7.0
+)
+
+// startLimit is the limit of a model that nothing set.
+const startLimit = 1.5
 
 // point is a message as the decision sees it.
 type point struct {
-	learned, support float64
-	prior            Prior
-	phish            bool
+	learned, lone float64
+	prior         Prior
+	phish         bool
 }
 
 func (m *Model) point(v *Vector, p Prior) point {
-	return point{learned: m.damped(v), support: m.support(v), prior: p}
+	return point{learned: m.damped(v), lone: m.lone(v), prior: p}
 }
 
-// trained is the log odds that training and prior come to, without the intercept.
-func (m *Model) trained(p *point) float64 { return m.stack[1]*p.learned + m.stack[2]*p.prior.lean() }
-
-// shipped is the log odds where training supports little: the prior's, moved a little by what was learned.
-func shipped(p *point) float64 {
-	return Base + p.prior.Odds + max(-mostLone, min(mostLone, p.learned*mostLone/4))
+// evidence is what training and the reasons say together.
+func evidence(p *point) float64 {
+	return p.learned + deceitShare*(p.prior.Odds-p.prior.Soft-p.prior.Firm) + softShare*p.prior.Soft
 }
 
-// odds joins both by how far training supports the message.
+// odds joins training and reasons. The rarer the make of the message in training, the less may what was learned take
+// from what the reasons alone come to.
 func (m *Model) odds(p *point) float64 {
-	return p.support*(m.stack[0]+m.trained(p)) + (1-p.support)*shipped(p)
+	shipped := Base + p.prior.Odds
+	if p.prior.Idle {
+		return shipped
+	}
+	o := m.slope*(evidence(p)-loneMessage*p.lone-m.limit) + p.prior.Firm
+	return o + p.lone*max(0, shipped-o)
 }
 
 // Odds returns the log odds of phishing for a message. They are 0 at Threshold.

@@ -6,38 +6,31 @@ import (
 	"slices"
 )
 
-// spare is the recall that is given up for distance: where held-out mail is easy to tell apart, the threshold for the
-// wanted rate lies close to legitimate mail, and mail of a kind that training does not show would lie above it.
-const spare = 0.015
-
-// thresholds sets both thresholds on held-out mail, and tells what they give. The intercept is set so that the
-// threshold is an even chance, as it is without a model: reasons that training says nothing of, a partner's new habits
-// above all, then weigh what they weigh without one.
+// thresholds sets both thresholds on held-out mail, and tells what they give. The limit lies where the wanted share of
+// legitimate mail does, and higher the more of the phishing is of a make of which no legitimate mail was seen. It is an
+// even chance, as the threshold is without a model: reasons that training says nothing of, a partner's new habits above
+// all, then weigh what they weigh without one.
 func (m *Model) thresholds(held []point, r *Report) {
-	var hamPrior, spamPrior []float64
-	need := [2][]float64{} // the intercept from which on a message is above an even chance
+	var hamPrior, spamPrior, ham []float64
+	var n [2]float64
+	lone := 0.0
 	for i := range held {
 		h := &held[i]
-		k := btoi(h.phish)
-		need[k] = append(need[k], m.intercept(h))
+		n[btoi(h.phish)]++
 		if h.phish {
 			spamPrior = append(spamPrior, h.prior.Odds)
-		} else {
-			hamPrior = append(hamPrior, h.prior.Odds)
+			lone += h.lone
+			continue
 		}
+		hamPrior = append(hamPrior, h.prior.Odds)
+		e := evidence(h)
+		if h.prior.Idle {
+			e = -mostHam
+		}
+		ham = append(ham, e)
 	}
-	slices.Sort(need[0])
-	slices.Sort(need[1])
-	wanted := min(need[0][min(int(m.WantedFPR*float64(len(need[0]))), len(need[0])-1)], m.stack[0])
-	if math.IsInf(wanted, 0) {
-		wanted = m.stack[0]
-	}
-	wanted = math.Nextafter(wanted, math.Inf(-1)) - 1e-9
-	found, _ := slices.BinarySearch(need[1], wanted)
-	m.stack[0] = wanted
-	if k := found - int(spare*float64(len(need[1]))) - 1; k >= 0 && need[1][k] < wanted && !math.IsInf(need[1][k], 0) {
-		m.stack[0] = need[1][k] + 1e-9
-	}
+	m.limit = cut(ham, m.WantedFPR)
+	m.limit += loneAll * lone / n[1]
 	var odds [2][]float64
 	scores, phish := make([]float64, 0, len(held)), make([]bool, 0, len(held))
 	for i := range held {
@@ -49,7 +42,7 @@ func (m *Model) thresholds(held []point, r *Report) {
 		if !h.phish {
 			p = 1 - p
 		}
-		r.LogLoss -= math.Log(p) / (2 * float64(len(need[k])))
+		r.LogLoss -= math.Log(p) / (2 * n[k])
 		scores, phish = append(scores, sigmoid(o)), append(phish, h.phish)
 	}
 	strict := max(cut(odds[0], m.WantedFPR/10), 0)
@@ -58,17 +51,6 @@ func (m *Model) thresholds(held []point, r *Report) {
 	r.StrictFPR, r.Strict = share(odds[0], strict), share(odds[1], strict)
 	r.Prior = share(spamPrior, cut(hamPrior, m.WantedFPR))
 	r.Bins = Reliability(scores, phish)
-}
-
-// intercept returns the intercept from which on the message is at an even chance or above.
-func (m *Model) intercept(p *point) float64 {
-	if p.support < 1e-9 {
-		if shipped(p) >= 0 {
-			return math.Inf(-1)
-		}
-		return math.Inf(1)
-	}
-	return -m.trained(p) - (1-p.support)/p.support*shipped(p)
 }
 
 // cut returns a value that at most a share of the list reaches.

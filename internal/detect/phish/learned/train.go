@@ -93,7 +93,7 @@ func Train(ctx context.Context, examples []Example, o Options) (*Model, *Report,
 	if err := m.fit(ctx, examples, func(int) bool { return true }); err != nil {
 		return nil, nil, err
 	}
-	m.stack = calibrate(held)
+	m.slope = slopeOf(held)
 	m.WantedFPR = o.FPR
 	r.HeldOut = len(held)
 	ham, spam := float64(r.Ham), float64(r.Spam)
@@ -228,30 +228,25 @@ func (m *Model) bar(examples []Example, list []int) {
 	}
 }
 
-// calibrate fits the shares of the learned and of the prior to held-out messages by logistic regression (Platt
-// scaling with two inputs), both classes weighing alike. The prior's share stays near 1 at least: it is what holds
-// for mail that training does not show.
-func calibrate(held []point) [3]float64 {
+// slopeOf fits how sure the evidence is to held-out messages by logistic regression (Platt scaling), both classes
+// weighing alike. The intercept is not used: the threshold sets it.
+func slopeOf(held []point) float64 {
 	var count [2]float64
 	for i := range held {
 		count[btoi(held[i].phish)]++
 	}
-	c := [3]float64{0, 0.5, 0.8}
+	at, slope := 0.0, 1.0
 	for range 2000 {
-		var g [3]float64
+		gAt, gSlope := 0.0, 0.002*(slope-1)
 		for i := range held {
-			h := &held[i]
-			k := btoi(h.phish)
-			d := (sigmoid(c[0]+c[1]*h.learned+c[2]*h.prior.lean()) - float64(k)) / count[k]
-			g[0] += d
-			g[1] += d * h.learned
-			g[2] += d * h.prior.lean()
+			k := btoi(held[i].phish)
+			z := evidence(&held[i])
+			d := (sigmoid(at+slope*z) - float64(k)) / count[k]
+			gAt += d
+			gSlope += d * z
 		}
-		g[1] += 0.002 * (c[1] - 0.5)
-		g[2] += 0.002 * (c[2] - 0.5)
-		c[0] -= 0.3 * g[0]
-		c[1] = max(0.05, min(3, c[1]-0.1*g[1]))
-		c[2] = max(0.7, min(1, c[2]-0.1*g[2]))
+		at -= 0.3 * gAt
+		slope = max(0.5, min(3, slope-0.1*gSlope))
 	}
-	return c
+	return slope
 }
