@@ -1,0 +1,5 @@
+package backup
+
+import "github.com/breakwater-project/breakwater/internal/respond/posture/evidence"
+
+func jobFormats() []evidence.Format { return nil }
