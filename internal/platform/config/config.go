@@ -36,6 +36,7 @@ type File struct {
 	Rules   *Rules        // nil where the file has no rules section: every match counts
 	// RemoteTools is nil where the file has no remote_tools section: the built-in schemas count.
 	RemoteTools *RemoteTools
+	Posture     *Posture // nil where the file has no posture section: nothing is judged by serve
 
 	warnings []Problem
 }

@@ -19,7 +19,7 @@ type declared struct {
 // file reads the whole document and checks it; it is meaningful only when the reader has no errors.
 func (r *reader) file(root *yaml.Node) *File {
 	d := &declared{}
-	o, ok := r.object(root, "", "tenants", "partners", "trusts", "sensors", "approvals", "serve", "mail", "rules", "remote_tools")
+	o, ok := r.object(root, "", "tenants", "partners", "trusts", "sensors", "approvals", "serve", "mail", "rules", "remote_tools", "posture")
 	if ok {
 		d.tenants = r.objects(o, "tenants", "id", "name", "aliases", "role", "domains", "networks")
 		d.partners = r.objects(o, "partners", "id", "name", "tenant")
@@ -54,6 +54,7 @@ func (r *reader) file(root *yaml.Node) *File {
 		f.Mail = d.mailGate(r, o)
 		f.Rules = d.rules(r, o)
 		f.RemoteTools = d.remoteTools(r, o)
+		f.Posture = d.posture(r, o)
 	}
 	r.warnings = sorted(r.warnings)
 	return f
