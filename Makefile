@@ -105,8 +105,8 @@ soak: ## serve under load for SOAK_SECONDS (1800): its memory must not grow
 fuzz: ## every fuzz target for FUZZ_TIME (10s)
 	tools/fuzz $(FUZZ_TIME)
 
-docs: ## what is generated: the CLI reference, the sample in the README
-	$(GO) test ./internal/cli -run '^(TestReference|TestDemo)$$' -count 1 -update
+docs: ## what is generated: the CLI reference, the controls of posture, the sample in the README
+	$(GO) test ./internal/cli -run '^(TestReference|TestControlReference|TestDemo)$$' -count 1 -update
 
 clean: ## remove what was built
 	rm -rf dist

@@ -29,8 +29,8 @@ func newPostureEvidenceAdd(c *console) *cobra.Command {
 		Long: `Add appends one fact to facts.jsonl in the tenant's folder below DIR. Values are NAME=VALUE: true, false, a number,
 a time as RFC 3339, or a text; [a, b] is a list. With --attach the fact carries the name and the SHA-256 of a file
 that shows it; keep the file.`,
-		Example: `  breakwater posture evidence add --tenant acme --kind incident.exercise --subject "plan for a stolen remote tool" --value participants=7 ./evidence
-  breakwater posture evidence add --tenant acme --kind logging.retention --subject firewall --value days=365 --by "J. Smith" --attach ./screenshot.png ./evidence`,
+		Example: `  breakwater posture evidence add --tenant acme --kind incident.exercise --subject stolen-remote-tool --value through_partner=true --value open_actions=0 ./evidence
+  breakwater posture evidence add --tenant acme --kind logging.retention --subject firewall --value days=365 --by j.smith --attach ./screenshot.png ./evidence`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.At = time.Now().UTC().Truncate(time.Second)

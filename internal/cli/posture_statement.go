@@ -31,8 +31,8 @@ func newPostureStatement(c *console) *cobra.Command {
 		Long: `Statement judges one tenant's evidence and writes a signed statement: each control with its status, how old its
 evidence is, and the hashes of the files behind it. No subject, host, person or reason is in it. The key is the one
 of ` + "`breakwater trace key create`" + `, whose fingerprint the other side may have pinned already.`,
-		Example: `  breakwater posture statement --tenant msp --issuer "North MSP" --data ./data --out statement.json ./evidence
-  breakwater posture statement --tenant msp --key ./key.pem --for "Acme Ltd" --days 90 ./evidence > statement.json`,
+		Example: `  breakwater posture statement --tenant msp --issuer north-msp --data ./data --out statement.json ./evidence
+  breakwater posture statement --tenant msp --key ./key.pem --for acme --days 90 ./evidence > statement.json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.tenant == "" {

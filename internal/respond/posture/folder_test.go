@@ -226,6 +226,26 @@ func TestAFileOfAnotherFormatIsReadFromItsBeginning(t *testing.T) {
 	}
 }
 
+func TestAFactKeepsItsTypesWhenItIsWritten(t *testing.T) {
+	want := evidence.Item{Tenant: "acme", Partner: "p", Trust: "t", Kind: "test.fact", Subject: "s", At: noon, Values: map[string]any{
+		"whole": 3.0, "part": 2.5, "n": int64(3), "t": noon, "l": []any{1.0, int64(1), map[string]any{"x": -4.0}}, "s": "<a&b>", "b": false, "big": 1e300,
+	}}
+	text, err := MarshalFact(&want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseFact(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if _, err := MarshalFact(&evidence.Item{Kind: "test.fact", Subject: "s"}); err == nil {
+		t.Error("a fact without a time was written")
+	}
+}
+
 func FuzzNative(f *testing.F) {
 	f.Add([]byte(line))
 	f.Add([]byte(`{"kind":"test.fact","tenant":"t","partner":"p","trust":"x","subject":"s","at":"2026-05-01T00:00:00+02:00","by":"b","attachment":"a","sha256":"` + strings.Repeat("0", 64) + `","values":{"l":[1,2.5,{"m":null}]}}`))

@@ -140,16 +140,16 @@ func (j *judgement) concerned(ctx context.Context, vars map[string]any, items []
 // none says what it means that no fact is concerned.
 func (j *judgement) none(items []*evidence.Item) {
 	if !j.c.NonePass || len(items) == 0 {
-		j.res.Status, j.res.Reason = Unknown, "no evidence: "+strings.Join(j.c.Reads, ", ")+" is needed"
+		j.res.Status, j.res.Reason = Unknown, "no evidence of "+strings.Join(j.c.Reads, " or ")
 		if len(items) > 0 {
-			j.res.Reason = fmt.Sprintf("none of %s of evidence concerns it", plural(len(items), "piece"))
+			j.res.Reason = fmt.Sprintf("no fact concerns it, of %d that were looked at", len(items))
 		}
 		return
 	}
 	for _, i := range items {
 		j.date(i)
 	}
-	j.res.Status, j.res.Reason = Pass, fmt.Sprintf("none of %s of evidence shows what it looks for", plural(len(items), "piece"))
+	j.res.Status, j.res.Reason = Pass, fmt.Sprintf("no fact shows what it looks for, of %d that were looked at", len(items))
 	switch {
 	case j.res.Newest.IsZero():
 		j.res.Status, j.res.Reason = Unknown, "no evidence says when it was true"

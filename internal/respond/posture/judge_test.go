@@ -65,7 +65,7 @@ func TestAControlComesToTheWorstOfItsFacts(t *testing.T) {
 		want       Status
 		says       string
 	}{
-		{"nothing is known", "require: item.values.ok", nil, Unknown, "test.fact is needed"},
+		{"nothing is known", "require: item.values.ok", nil, Unknown, "no evidence of test.fact"},
 		{"all hold", "require: item.values.ok", []evidence.Item{fact("a", 1, ok(true)), fact("b", 2, ok(true))}, Pass, "2 facts"},
 		{"one fails", "require: item.values.ok", []evidence.Item{fact("a", 1, ok(true)), fact("b", 2, ok(false))}, Fail, "b: "},
 		{"a value is missing", "require: item.values.ok", []evidence.Item{fact("a", 1, ok(true)), fact("b", 1, map[string]any{})}, Unknown, "does not tell ok"},
@@ -84,7 +84,7 @@ func TestAControlComesToTheWorstOfItsFacts(t *testing.T) {
 		{"no date, and failing", "require: item.values.ok", []evidence.Item{undatedBad}, Fail, ""},
 		{"from the future", "require: item.values.ok", []evidence.Item{fact("a", -3, ok(true))}, Unknown, "future"},
 		{"a future fact replaces nothing", "counts: latest\nrequire: item.values.ok", []evidence.Item{fact("a", -3, ok(true)), fact("a", 1, ok(false))}, Fail, ""},
-		{"none is concerned", "where: item.values.n > 5\nrequire: item.values.ok", []evidence.Item{fact("a", 1, map[string]any{"ok": true, "n": int64(1)})}, Unknown, "none of 1 piece"},
+		{"none is concerned", "where: item.values.n > 5\nrequire: item.values.ok", []evidence.Item{fact("a", 1, map[string]any{"ok": true, "n": int64(1)})}, Unknown, "no fact concerns it, of 1"},
 		{"none is concerned, which is what is wanted", "where: item.values.n > 5\nnone: pass\nrequire: item.values.ok", []evidence.Item{fact("a", 1, map[string]any{"ok": true, "n": int64(1)})}, Pass, ""},
 		{"none is concerned, long ago", "where: item.values.n > 5\nnone: pass\nrequire: item.values.ok", []evidence.Item{fact("a", 99, map[string]any{"ok": true, "n": int64(1)})}, Stale, ""},
 		{"none: pass needs somebody to have looked", "where: item.values.n > 5\nnone: pass\nrequire: item.values.ok", nil, Unknown, ""},

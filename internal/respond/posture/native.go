@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
@@ -82,6 +84,49 @@ func readNative(ctx context.Context, in evidence.Input, sink evidence.Sink) erro
 			return err
 		}
 	}
+}
+
+// MarshalFact writes a fact as one line of JSON without its end, such that ParseFact gives the same values and types
+// again: what a drill or a server found can be kept among the evidence. Where it was read is not kept.
+func MarshalFact(i *evidence.Item) ([]byte, error) {
+	f := Fact{Kind: i.Kind, Tenant: i.Tenant, Partner: i.Partner, Trust: i.Trust, Subject: i.Subject, At: i.At.UTC(), Values: typed(i.Values)}
+	line, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("writing the fact %s of %s: %w", i.Kind, i.Subject, err)
+	}
+	if _, err := ParseFact(line); err != nil {
+		return nil, fmt.Errorf("writing the fact %s of %s: it could not be read again: %w", i.Kind, i.Subject, err)
+	}
+	return line, nil
+}
+
+// typed copies values such that a whole float64 is written with a point and stays one.
+func typed(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for k, v := range values {
+		out[k] = typedValue(v)
+	}
+	return out
+}
+
+func typedValue(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return json.RawMessage(strconv.FormatFloat(v, 'f', 1, 64))
+		}
+	case time.Time:
+		return v.UTC()
+	case map[string]any:
+		return typed(v)
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = typedValue(x)
+		}
+		return out
+	}
+	return v
 }
 
 // ParseFact reads one fact. What a control may not rest on is an error: a fact without a kind, subject or time.

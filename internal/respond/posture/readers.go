@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/backup"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/evidence"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/inventory"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/netconfig"
@@ -31,6 +32,7 @@ func Formats(k Knowledge) []evidence.Format {
 		inventory.Formats(inventory.Knowledge{Model: k.Model, KEV: k.KEV}),
 		netconfig.Formats(k.Model),
 		training.Formats(),
+		backup.Formats(),
 	)
 }
 
