@@ -37,8 +37,8 @@ var promised = map[string][][]byte{
 	".sqlite": {[]byte("SQLite format 3")}, ".db": {[]byte("SQLite format 3")}, ".pst": {[]byte("!BDN")}, ".exe": {[]byte("MZ")}, ".dll": {[]byte("MZ")},
 }
 
-// written are endings of files that hold text.
-var written = set(".txt", ".csv", ".tsv", ".log", ".json", ".jsonl", ".xml", ".html", ".htm", ".css", ".js", ".ts", ".md", ".sql", ".ini", ".conf", ".cfg", ".yaml", ".yml",
+// textual are endings of files that hold text.
+var textual = set(".txt", ".csv", ".tsv", ".log", ".json", ".jsonl", ".xml", ".html", ".htm", ".css", ".js", ".ts", ".md", ".sql", ".ini", ".conf", ".cfg", ".yaml", ".yml",
 	".toml", ".eml", ".ics", ".vcf", ".rtf", ".tex", ".sh", ".ps1", ".bat", ".cmd", ".py", ".go", ".c", ".h", ".cpp", ".cs", ".java", ".php", ".rb", ".pl", ".properties", ".svg")
 
 // demand are names of the notes that extortionists leave, as in the cases that CISA's #StopRansomware advisories show:
@@ -99,7 +99,7 @@ func looksEncrypted(name string, data []byte) bool {
 	if heads, ok := promised[ending]; ok {
 		return !slices.ContainsFunc(heads, func(h []byte) bool { return bytes.HasPrefix(data, h) })
 	}
-	return written[ending] && !text(data)
+	return textual[ending] && !text(data)
 }
 
 // text reports whether bytes are text in UTF-8, UTF-16 or a code page.
@@ -140,7 +140,7 @@ func (s *signs) look(name string, data []byte) {
 	}
 	if looksEncrypted(name, data) {
 		s.encrypted++
-	} else if _, known := promised[ending]; !known && !written[ending] && random(data) {
+	} else if _, known := promised[ending]; !known && !textual[ending] && random(data) {
 		if s.random == nil {
 			s.random = map[string]int{}
 		}
