@@ -24,7 +24,7 @@ func bench(o options, s *sets) error {
 	if err != nil {
 		return err
 	}
-	model, err := b.train(slices.Concat(s.blocks("")...), true)
+	model, err := b.train(slices.Concat(s.blocks("")...), kind{words: true})
 	if err != nil {
 		return err
 	}

@@ -100,12 +100,27 @@ func (b *breakwater) gather(name string, list []*message) (string, error) {
 	return dir, nil
 }
 
-// train returns a model of the messages; without words where it says so.
-func (b *breakwater) train(set []*message, words bool) (string, error) {
-	name := setHash(set)
-	if !words {
-		name += "-wordless"
+// kind is how the program is trained: with or without words, and for which rate of false positives ("": its own).
+type kind struct {
+	words bool
+	fpr   string
+}
+
+// suffix tells kinds apart in names.
+func (k kind) suffix() string {
+	out := ""
+	if !k.words {
+		out = "-wordless"
 	}
+	if k.fpr != "" {
+		out += "-fpr" + k.fpr
+	}
+	return out
+}
+
+// train returns a model of the messages.
+func (b *breakwater) train(set []*message, k kind) (string, error) {
+	name := setHash(set) + k.suffix()
 	if m := b.models[name]; m != "" {
 		return m, nil
 	}
@@ -119,8 +134,11 @@ func (b *breakwater) train(set []*message, words bool) (string, error) {
 	}
 	file := filepath.Join(b.work, name+".model")
 	args := []string{"mail", "train", ham, spam, "--config", b.config, "--model", file}
-	if !words {
+	if !k.words {
 		args = append(args, "--without-words")
+	}
+	if k.fpr != "" {
+		args = append(args, "--fpr", k.fpr)
 	}
 	say("Breakwater learns %d messages", len(set))
 	if _, err := b.run(args...); err != nil {

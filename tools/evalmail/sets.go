@@ -123,18 +123,15 @@ func (s *sets) partner(l learner, p partnerSet) (clean, lure []scored, err error
 
 // ours makes the program a learner.
 type ours struct {
-	b     *breakwater
-	words bool
+	b *breakwater
+	kind
 }
 
 func (o ours) score(list []*message, learned ...[]*message) (map[string]result, error) {
 	set := slices.Concat(learned...)
-	name := o.b.build
-	if !o.words {
-		name += "-wordless"
-	}
+	name := o.b.build + o.suffix()
 	if missing := o.b.kept.missing(list, name, setHash(set)); len(missing) > 0 {
-		model, err := o.b.train(set, o.words)
+		model, err := o.b.train(set, o.kind)
 		if err != nil {
 			return nil, err
 		}

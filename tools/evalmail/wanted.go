@@ -20,12 +20,12 @@ func (p *page) find(name string) *system {
 
 // wanted holds the program against the figures that were set for it before it was measured.
 func (p *page) wanted() {
-	priors, common, own := p.find("Breakwater, priors alone, own threshold"), p.find("Breakwater, trained"), p.find("Breakwater, trained, own threshold")
-	if priors == nil || common == nil || own == nil {
+	priors, common, own, careful := p.find("Breakwater, priors alone, own threshold"), p.find("Breakwater, trained"), p.find("Breakwater, trained, own threshold"), p.find(cautious)
+	if priors == nil || common == nil || own == nil || careful == nil {
 		return
 	}
-	fmt.Print("## What is wanted, and what is reached\n\nTwo thresholds, each set on training mail alone: the common one, by the procedure that all systems share, and the one that the\nprogram sets itself. A figure is reached where the share itself is; the intervals are wide.\n\n")
-	header("figure", "must", "common threshold", "reached", "own threshold", "reached")
+	fmt.Print("## What is wanted, and what is reached\n\nThree thresholds, each set on training mail alone: the common one, by the procedure that all systems share, the one that the\nprogram sets itself, and the one that it sets with `--fpr 0.003`, for sites that would rather miss something than hold mail of a\nkind that training never showed. A figure is reached where the share itself is; the intervals are wide.\n\n")
+	header("figure", "must", "common threshold", "reached", "own threshold", "reached", "own threshold for 0.3 %", "reached")
 	line := func(name string, must string, least bool, want float64, cells ...*rate) {
 		out := []string{name, must}
 		for _, r := range cells {
@@ -48,14 +48,14 @@ func (p *page) wanted() {
 	phish := func(m *message) bool { return m.phish }
 	lived := func(m *message) bool { return !m.phish && m.family != "business" }
 	hard := func(m *message) bool { return m.family == hardest }
-	line("recall at the threshold for FPR 1 %", ">= .95", true, .95, at(common, false, phish), at(own, false, phish))
-	line("recall at the threshold for FPR 0.1 %", ">= .60", true, .60, at(common, true, phish), nil)
-	line("shipped priors alone: recall", ">= .50", true, .50, nil, at(priors, false, phish))
-	line("shipped priors alone: FPR on real mail", "<= 1 %", false, .01, nil, at(priors, false, lived))
-	line("FPR on hard ham", "<= 2 %", false, .02, at(common, false, hard), at(own, false, hard))
+	line("recall at the threshold for FPR 1 %", ">= .95", true, .95, at(common, false, phish), at(own, false, phish), at(careful, false, phish))
+	line("recall at the threshold for FPR 0.1 %", ">= .60", true, .60, at(common, true, phish), nil, nil)
+	line("shipped priors alone: recall", ">= .50", true, .50, nil, at(priors, false, phish), nil)
+	line("shipped priors alone: FPR on real mail", "<= 1 %", false, .01, nil, at(priors, false, lived), nil)
+	line("FPR on hard ham", "<= 2 %", false, .02, at(common, false, hard), at(own, false, hard), at(careful, false, hard))
 	for _, f := range p.s.families() {
 		var fpr, recall []*rate
-		for _, x := range []*system{common, own} {
+		for _, x := range []*system{common, own, careful} {
 			l := x.left[f]
 			t1, _ := x.limits(l.outcome)
 			a, b := above(values(l.family, false, x.read), t1), above(values(l.outcome.test, true, x.read), t1)
@@ -67,7 +67,7 @@ func (p *page) wanted() {
 	for i, set := range p.s.partners {
 		x := common.sides[i]
 		r := above(values(x.lure, true, score), threshold(values(x.clean, false, score), one))
-		line("lures of "+set.name+" at 1 % of its clean mail", ">= .80", true, .80, &r, nil)
+		line("lures of "+set.name+" at 1 % of its clean mail", ">= .80", true, .80, &r, nil, nil)
 	}
 	fmt.Print("\nThe test part was looked at while the scorer was written, several times, and the partner's set was read: these are figures on\ndevelopment data, and better than what other mail will give.\n\n")
 }
@@ -106,7 +106,7 @@ func (p *page) inWords() {
 		}
 		fmt.Printf("- Trained, it misses most often: phishing with %s, %d of %d.\n", kindsOfPhish[worst], by[worst].k, by[worst].n)
 	}
-	for _, name := range []string{"Breakwater, trained", "Breakwater, trained, own threshold"} {
+	for _, name := range []string{"Breakwater, trained", "Breakwater, trained, own threshold", cautious} {
 		x := p.find(name)
 		if x == nil {
 			continue

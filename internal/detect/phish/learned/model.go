@@ -160,7 +160,7 @@ const (
 // What a lone make asks for, in evidence: of the message itself, and of every message by how much of the phishing is so.
 const (
 	loneMessage = 1.0
-	loneAll     = 7.0
+	loneAll     = 7.5
 )
 
 // startLimit is the limit of a model that nothing set.

@@ -28,7 +28,7 @@ type Options struct {
 const Folds = 5
 
 // epochs is how often training passes over the messages.
-const epochs = 4
+const epochs = 8
 
 // Report is what cross-validation found.
 type Report struct {
