@@ -26,7 +26,7 @@ func newPosture(c *console) *cobra.Command {
 		newPostureCheck(c), newPostureShow(c), newPostureExplain(c),
 		noun("control", "List, show and test the controls", newPostureControlList(c), newPostureControlShow(c), newPostureControlTest(c)),
 		noun("evidence", "Write evidence down, and see what is read of it", newPostureEvidenceAdd(c), newPostureEvidenceList(c), newPostureEvidenceFormats(c)),
-		newPostureStatement(c), newPostureVerify(c), newPostureUpdate(c),
+		newPostureDrill(c), newPostureStatement(c), newPostureVerify(c), newPostureUpdate(c),
 	)
 	cmd.Long = `Posture judges whether the doors of a provider and its clients are locked: remote access, network access, people's
 training, and backups. Evidence is what exports, configurations and restore drills say, in a folder a tenant;
