@@ -217,7 +217,7 @@ func TestAProgramThatGoesOnIsEnded(t *testing.T) {
 	}
 }
 
-func TestRestic(t *testing.T) {
+func TestResticIsRestored(t *testing.T) {
 	needs(t, "restic")
 	dir, repo := house(t), filepath.Join(t.TempDir(), "repo")
 	pass := filepath.Join(t.TempDir(), "pass")
@@ -253,7 +253,7 @@ func TestRestic(t *testing.T) {
 	}
 }
 
-func TestBorg(t *testing.T) {
+func TestBorgIsRestored(t *testing.T) {
 	needs(t, "borg")
 	dir, repo := house(t), filepath.Join(t.TempDir(), "repo")
 	t.Setenv("DRILL_TEST_PASSPHRASE", "correct horse")
@@ -323,7 +323,7 @@ func flip(t testing.TB, name string) {
 	}
 }
 
-func TestDatabase(t *testing.T) {
+func TestPostgreSQLIsRestored(t *testing.T) {
 	needs(t, "psql", "pg_dump")
 	as := ""
 	if isRoot() {
