@@ -199,25 +199,17 @@ func truthOf(b bool) truth {
 func (d *declared) grants(dev *device, f *findings) []grant {
 	outer, unsure := dev.zones.sides()
 	from := union(outer, unsure)
-	gate := map[*policy]*gates{}
 	var out []grant
 	for _, x := range f.rules {
 		r := x.rule
 		if r.action != accept || r.answers || !r.enabled || r.def || !x.policy.inbound {
 			continue
 		}
-		var src, in set
-		for i := range r.boxes {
-			src, in = union(src, r.boxes[i][dimSrc]), union(in, r.boxes[i][dimIn])
-		}
+		src, in := r.extent().src, r.extent().in
 		if widely(src) {
 			continue // what is open to everybody is nobody's grant
 		}
-		g := gate[x.policy]
-		if g == nil {
-			g = newGates(x.policy, outer)
-			gate[x.policy] = g
-		}
+		g := f.gates[x.policy]
 		if _, ok := g.at[r]; !ok { // joined from several copies
 			g.at[r] = len(x.policy.rules)
 			for i, each := range x.policy.rules {

@@ -27,17 +27,18 @@ type findings struct {
 	undecided   int
 	unsure      int // rules of which it is not known from where they let in
 	comparisons int64
+	gates       map[*policy]*gates
 }
 
 // analyse looks at every policy of a device.
 func (d *device) analyse() *findings {
-	f := &findings{}
+	f := &findings{gates: map[*policy]*gates{}}
 	outer, unsure := d.zones.sides()
 	byStage := map[string][]*gates{}
 	var all []*gates
 	for _, p := range d.policies {
 		g := newGates(p, outer)
-		all = append(all, g)
+		all, f.gates[p] = append(all, g), g
 		byStage[p.stage] = append(byStage[p.stage], g)
 	}
 	for _, g := range all {
@@ -129,8 +130,11 @@ func (x *facts) merge(y *facts) {
 
 // joined is a rule that matches what either copy of it does.
 func joined(a, b *rule) *rule {
+	if len(a.boxes) > maxPieces { // enough to tell of; each copy was looked at by itself
+		return a
+	}
 	c := *a
-	c.boxes = slices.Concat(a.boxes, b.boxes)
+	c.boxes, c.whole = slices.Concat(a.boxes, b.boxes), nil
 	return &c
 }
 
@@ -161,10 +165,8 @@ func halfOf(s set) bool {
 // look finds out what the internet reaches through one rule.
 func (g *gates) look(x *facts, unsure set) {
 	r := x.rule
-	var in, src, svc set
-	for i := range r.boxes {
-		in, src, svc = union(in, r.boxes[i][dimIn]), union(src, r.boxes[i][dimSrc]), union(svc, r.boxes[i][dimSvc])
-	}
+	e := r.extent()
+	in, src, svc := e.in, e.src, e.svc
 	switch {
 	case in.meets(g.outer):
 		x.side = "internet"
@@ -311,9 +313,17 @@ func (g *gates) decideForwarded(p *point) action {
 func (d *device) forgottenIPv6(f *findings, byStage map[string][]*gates, unsure set) {
 	type families struct {
 		open4, limited4 set
+		limited         []span
 		has4            bool
 	}
+	if !slices.ContainsFunc(f.rules, func(x *facts) bool { return x.internet == open && x.rule.extent().src.meets(v6All) }) {
+		return
+	}
 	known := map[string]*families{}
+	everyone := map[*rule]bool{} // what is open to all for everything says nothing of who restricts what
+	for _, x := range f.rules {
+		everyone[x.rule] = x.anyAny == open
+	}
 	for stage, list := range byStage {
 		k := &families{}
 		known[stage] = k
@@ -331,28 +341,36 @@ func (d *device) forgottenIPv6(f *findings, byStage map[string][]*gates, unsure 
 				switch {
 				case r.action != accept || r.answers || svc.empty():
 				case widely(src):
-					if k.open4.covers(svc) {
+					if everyone[r] || k.open4.covers(svc) {
 						continue
 					}
 					if g.reach(r, everything.with(dimSrc, v4All), true) != closed || r.boxes[0][dimIn].meets(unsure) && !r.boxes[0][dimIn].meets(g.outer) {
 						k.open4 = union(k.open4, svc)
 					}
-				case !k.limited4.covers(svc):
-					k.limited4 = union(k.limited4, svc)
+				default:
+					k.limited = append(k.limited, svc...)
 				}
 			}
 		}
+		k.limited4 = normal(k.limited)
 	}
 	for _, x := range f.rules {
 		k := known[x.policy.stage]
 		if x.internet != open || x.rule.action != accept || k == nil || !k.has4 {
 			continue
 		}
-		var svc set
+		var svc, own set
 		for i := range x.rule.boxes {
-			if b := &x.rule.boxes[i]; widely(intersect(b[dimSrc], v6All)) {
+			b := &x.rule.boxes[i]
+			if widely(intersect(b[dimSrc], v6All)) {
 				svc = union(svc, b[dimSvc])
 			}
+			if widely(intersect(b[dimSrc], v4All)) {
+				own = union(own, b[dimSvc])
+			}
+		}
+		if everyone[x.rule] { // open by both, unless IPv4 is denied before
+			svc = svc.without(own)
 		}
 		svc = intersect(svc.without(k.open4), union(k.limited4, doorSet))
 		if svc.empty() {

@@ -110,10 +110,8 @@ func (d *device) filtersIPv6() bool {
 // values of a rule.
 func (x *facts) values(d *device) map[string]any {
 	r := x.rule
-	var src, dst, svc, in set
-	for i := range r.boxes {
-		src, dst, svc, in = union(src, r.boxes[i][dimSrc]), union(dst, r.boxes[i][dimDst]), union(svc, r.boxes[i][dimSvc]), union(in, r.boxes[i][dimIn])
-	}
+	e := r.extent()
+	src, dst, svc, in := e.src, e.dst, e.svc, e.in
 	v := map[string]any{
 		"policy": short(x.policy.name), "rule": r.title(), "action": actionText(r), "enabled": r.enabled, "default": r.def,
 		"source": src.addressText(), "destination": dst.addressText(), "service": serviceText(svc), "shadowed": x.shadow != nil,
@@ -133,10 +131,14 @@ func (x *facts) values(d *device) map[string]any {
 	if len(x.doors) > 0 {
 		var ports, names []any
 		for _, w := range x.doors {
-			ports = append(ports, int64(w.port))
-			names = append(names, w.what)
+			if p := any(int64(w.port)); !slices.Contains(ports, p) {
+				ports = append(ports, p)
+			}
+			if n := any(w.what); !slices.Contains(names, n) {
+				names = append(names, n)
+			}
 		}
-		v["management_ports"], v["management_services"] = ports, slices.CompactFunc(names, func(a, b any) bool { return a == b })
+		v["management_ports"], v["management_services"] = ports, names
 	}
 	if x.shadow != nil {
 		var by []any

@@ -36,6 +36,23 @@ type rule struct {
 	comment  string    // what its owner wrote beside it
 	def      bool      // no rule: what happens where no rule matches
 	forward  []forward // the destination translation that it is
+	whole    *extent   // once it was asked for
+}
+
+// extent is what the boxes of a rule reach over in each dimension, taken together.
+type extent struct{ in, src, dst, svc set }
+
+// extent joins the boxes of a rule, once.
+func (r *rule) extent() *extent {
+	if r.whole == nil {
+		e := &extent{}
+		for i := range r.boxes {
+			b := &r.boxes[i]
+			e.in, e.src, e.dst, e.svc = union(e.in, b[dimIn]), union(e.src, b[dimSrc]), union(e.dst, b[dimDst]), union(e.svc, b[dimSvc])
+		}
+		r.whole = e
+	}
+	return r.whole
 }
 
 // forward is what a translation makes of what it matches.

@@ -154,7 +154,7 @@ func (rs *ruleset) policies() error {
 			return err
 		}
 		p := &policy{name: strings.TrimSpace(c.table + " " + c.name), stage: c.stage, ordered: true, inbound: c.filter && (c.stage == "input" || c.stage == "forward")}
-		w := &walk{rs: rs, p: p, base: c}
+		w := &walk{rs: rs, p: p, base: c, seen: map[int64][]*rule{}}
 		w.chain(c, []box{everything.with(dimSrc, c.family).with(dimDst, c.family)}, &rule{}, 0)
 		if c.stage != "translate" && (c.stage != "forward" || c.policy == deny || routes) {
 			p.rules = append(p.rules, &rule{line: c.line, name: "policy " + map[action]string{accept: "accept", deny: "drop"}[c.policy], enabled: true, action: c.policy, def: true,
@@ -172,6 +172,7 @@ type walk struct {
 	base  *nfChain
 	steps int
 	told  bool
+	seen  map[int64][]*rule // copies of a line so far
 }
 
 // chain adds the rules of a chain for the packets that come into it. What returns from it, or goes elsewhere for good,
@@ -254,11 +255,35 @@ func (w *walk) chain(c *nfChain, in []box, by *rule, depth int) {
 	}
 }
 
+// add takes a rule into the list, unless an earlier copy of it, from another jump to its chain, matches all that this
+// one does: then it never decides anything.
 func (w *walk) add(r *rule) {
 	r.boxes = byFamily(r.boxes)
-	if len(r.boxes) > 0 {
-		w.p.rules = append(w.p.rules, r)
+	if len(r.boxes) == 0 {
+		return
 	}
+	for _, e := range w.seen[r.line] {
+		if e.name == r.name && e.action == r.action && slices.Equal(e.over, r.over) && slices.Equal(e.under, r.under) && covered(r.boxes, e.boxes) {
+			return
+		}
+	}
+	if len(w.seen[r.line]) < maxCopies {
+		w.seen[r.line] = append(w.seen[r.line], r)
+	}
+	w.p.rules = append(w.p.rules, r)
+}
+
+// maxCopies bounds the copies of one line that another is compared with.
+const maxCopies = 64
+
+// covered reports whether each box lies in one of others.
+func covered(boxes, others []box) bool {
+	for i := range boxes {
+		if !slices.ContainsFunc(others, func(o box) bool { return o.covers(&boxes[i]) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // tell notes once for each base chain what cut it short.

@@ -156,16 +156,24 @@ func rangeSet(a, b netip.Addr) set {
 
 // union joins sets.
 func union(sets ...set) set {
-	var spans []span
-	used := 0
+	var only set
+	used, total := 0, 0
 	for _, s := range sets {
-		if len(s) > 0 {
+		if s.isFull() {
+			return s
+		}
+		if len(s) > 0 && !sameBacking(s, only) {
+			only = s
 			used++
-			spans = append(spans, s...)
+			total += len(s)
 		}
 	}
-	if used == 1 {
-		return spans
+	if used < 2 {
+		return only
+	}
+	spans := make([]span, 0, total)
+	for _, s := range sets {
+		spans = append(spans, s...)
 	}
 	return normal(spans)
 }
