@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/breakwater-project/breakwater/internal/detect/sigma"
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -20,10 +22,35 @@ type Explanation struct {
 	Events     []*ocsf.Event
 	Detectors  map[string][]string
 	Findings   []*ocsf.Finding // that rest on the record
+	Windows    []Window        // of those of them that correlations made
 	Sensor     string
 	NoSensor   bool
 	Raw        string
 	Duplicates bool
+}
+
+// Window is what a correlation held when it became a finding.
+type Window struct {
+	Finding     string // its id
+	Correlation *sigma.Correlation
+	Events      []ocsf.Evidence // that are kept of it, in the order of their times
+	Count       int             // of all
+}
+
+// windows tells of each finding that a correlation made which events made it.
+func (x *Explanation) windows(set *sigma.RuleSet) {
+	if set == nil {
+		return
+	}
+	for _, f := range x.Findings {
+		c := set.Correlation(f.Rule)
+		if c == nil {
+			continue
+		}
+		w := Window{Finding: f.ID, Correlation: c, Events: slices.Clone(f.Evidence), Count: f.Count}
+		slices.SortStableFunc(w.Events, func(a, b ocsf.Evidence) int { return a.Event.Time.Compare(b.Event.Time) })
+		x.Windows = append(x.Windows, w)
+	}
 }
 
 // Explain runs the context (and the file) through the pipeline and tells what became of one record of the file;
@@ -141,6 +168,7 @@ func (x *Explanation) follow(p *pipeline) error {
 			}
 		}
 	}
+	x.windows(p.setup.Rules)
 	return nil
 }
 

@@ -14,11 +14,11 @@ import (
 // matchBatch is how many events are matched at once.
 const matchBatch = 256
 
-// RuleMatch is one rule that matches one record.
+// RuleMatch is one rule that matches one record, or one correlation that a record completes.
 type RuleMatch struct {
 	File   string
-	Record int64 // as decode.Sink numbers it: the line, or the record's place in the file, from 1
-	Rule   *sigma.Rule
+	Record int64       // as decode.Sink numbers it: the line, or the record's place in the file, from 1
+	Rule   *sigma.Rule // of a correlation: what its author says of it
 }
 
 // Unread is a file or record that could not be read, and why.
@@ -29,24 +29,38 @@ type Unread struct {
 }
 
 // MatchFiles decodes every record of the files and calls yield for each rule that matches it: files in the order
-// given, records in theirs, rules by id. Nothing is grouped, attributed or remembered. What can't be read goes to
-// unread, and the rest goes on. An error is of yield, of the context, or tells that a path is not there.
+// given, records in theirs, rules by id. Nothing is grouped or attributed. When all files are read, the correlations
+// are evaluated over all of them in the order of the events' times; each that holds is given once for as long as it
+// goes on holding, with the record that completes it. What can't be read goes to unread, as does what correlations
+// had to leave out, and the rest goes on. An error is of yield, of the context, or tells that a path is not there.
 func MatchFiles(ctx context.Context, set *sigma.RuleSet, paths []string, limits bounded.Limits, yield func(RuleMatch) error, unread func(Unread)) error {
 	formats := Formats()
+	replay := set.NewReplay()
 	limits.Problem = func(file, reason string) { unread(Unread{File: file, Reason: reason}) }
 	_, err := bounded.Walk(ctx, paths, limits, func(f bounded.File) error {
-		m := &matching{set: set, file: f.Path, yield: yield, unread: unread}
+		m := &matching{replay: replay, file: f.Path, yield: yield, unread: unread}
 		if err := m.read(ctx, formats, f.Name, f.Reader); err != nil {
 			return err
 		}
 		return ctx.Err()
 	})
+	if err != nil {
+		return err
+	}
+	replay.Correlate(func(c *sigma.Correlation, e *ocsf.Event) {
+		if err == nil {
+			err = yield(RuleMatch{e.Raw.File, e.Raw.Record, &c.Rule})
+		}
+	})
+	for _, line := range replay.Left().Lines() {
+		unread(Unread{Reason: line})
+	}
 	return err
 }
 
 // matching matches one file's records as they are decoded.
 type matching struct {
-	set     *sigma.RuleSet
+	replay  *sigma.Replay
 	file    string
 	yield   func(RuleMatch) error
 	unread  func(Unread)
@@ -88,7 +102,7 @@ func (m *matching) Bad(record int64, reason string, _ []byte) {
 }
 
 func (m *matching) flush() {
-	m.set.Match(m.events, func(i int, r *sigma.Rule) {
+	m.replay.Match(m.events, func(i int, r *sigma.Rule) {
 		if m.err == nil {
 			m.err = m.yield(RuleMatch{m.file, m.records[i], r})
 		}

@@ -108,8 +108,29 @@ func printExplanation(w io.Writer, x *app.Explanation) error {
 		if f.Suppressed != nil {
 			p("", "suppressed by %s of %s: %s", f.Suppressed.By, f.Suppressed.Owner, f.Suppressed.Reason)
 		}
+		for i := range x.Windows {
+			if x.Windows[i].Finding == f.ID {
+				explainWindow(p, &x.Windows[i], x)
+			}
+		}
 	}
 	return nil
+}
+
+// explainWindow shows which events made a correlation hold; the record at hand is marked.
+func explainWindow(p func(stage, format string, args ...any), w *app.Window, x *app.Explanation) {
+	more := ""
+	if n := w.Count - len(w.Events); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	p("window", "%s within %s, %s: %d events%s", w.Correlation.Type, w.Correlation.Timespan, w.Correlation.Condition(), len(w.Events), more)
+	for _, ev := range w.Events {
+		mark := " "
+		if ev.File == x.File && ev.Record == x.Record {
+			mark = "*"
+		}
+		p("", "%s %s %s:%d %s", mark, ev.Event.Time.Format("2006-01-02T15:04:05.000Z"), ev.File, ev.Record, strings.Join(strings.Fields(ev.Event.Source+" "+ev.Event.Detail()), " "))
+	}
 }
 
 func explainEvent(p func(stage, format string, args ...any), e *ocsf.Event) {

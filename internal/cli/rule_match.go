@@ -52,9 +52,11 @@ func newRuleMatch(c *console) *cobra.Command {
 		Short: "Match rules with the records of files, one line a match",
 		Long: `Match decodes every record of the files (EVTX, JSON, JSON lines, concatenated objects, Zeek,
 CloudTrail and whatever else a scan reads; also within gz, zst, zip and tar) and prints each rule that
-matches it. Nothing is grouped, attributed or correlated: that is what scan does. A rule that does not
-load is told on standard error and makes the exit code 1; the others are matched all the same. Records
-and files that can't be read are told there too, and stop nothing.`,
+matches it. After them come the correlations, over all files in the order of the events' times, each
+with the record that completes it. Nothing is grouped or attributed to partners: that is what scan does,
+so rules about partners stay silent here. A rule that does not load is told on standard error and makes
+the exit code 1; the others are matched all the same. Records and files that can't be read are told there
+too, and stop nothing.`,
 		Example: `  breakwater rule match --rules ./sigma Security.evtx -o jsonl
   breakwater rule match --rules sigma.tar.zst --pipeline site.yml --placeholders site-values.yml ./logs`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -115,7 +117,10 @@ func matchFiles(cmd *cobra.Command, c *console, set *sigma.RuleSet, paths []stri
 		if u.Record > 0 {
 			at += fmt.Sprintf(":%d", u.Record)
 		}
-		fmt.Fprintf(c.err, "%s: %s\n", at, clean(u.Reason))
+		if at != "" {
+			at += ": "
+		}
+		fmt.Fprintf(c.err, "%s%s\n", at, clean(u.Reason))
 	}
 	err := app.MatchFiles(cmd.Context(), set, paths, bounded.Limits{}, yield, tell)
 	if unread > maxToldUnread {

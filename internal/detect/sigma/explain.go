@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/detect"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -37,6 +38,7 @@ func (d *detector) Explain(e *ocsf.Event) []string {
 			r := d.set.rules[pos]
 			if w.plain(r.cond) {
 				lines = append(lines, fmt.Sprintf("matches: %s (%s, %s)", r.Title, r.ID, r.Level))
+				lines = append(lines, d.set.lookedAt(r)...)
 			} else if text := w.partly(r); text != "" {
 				if near++; near <= maxNear {
 					lines = append(lines, fmt.Sprintf("no match: %s (%s): %s", r.Title, r.ID, text))
@@ -49,6 +51,30 @@ func (d *detector) Explain(e *ocsf.Event) []string {
 	}
 	return lines
 }
+
+// lookedAt tells which correlations look at a rule that matches, and whether it makes a finding of its own.
+func (s *RuleSet) lookedAt(r *Rule) []string {
+	list := s.Looking(r.ID)
+	if len(list) == 0 {
+		return nil
+	}
+	var titles []string
+	for i, c := range list {
+		if i == maxTitles {
+			titles = append(titles, fmt.Sprintf("%d more", len(list)-i))
+			break
+		}
+		titles = append(titles, fmt.Sprintf("%q", c.Title))
+	}
+	text := "  correlations look at it: " + strings.Join(titles, ", ")
+	if s.quiet[r] {
+		text += "; it makes no finding of its own"
+	}
+	return []string{text}
+}
+
+// maxTitles bounds how many correlations of one rule an explanation names.
+const maxTitles = 8
 
 // fitting returns the parts of the rule set that are for the loaded event.
 func (w *scratch) fitting(sig signature) (out []part) {

@@ -33,6 +33,7 @@ func parseDocument(d Document, values placeholders) (found parsed, errs []LoadEr
 		return found, errs
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(d.Data))
+	collection := 0 // the line on which a rule collection of old began: what follows means something with it alone
 	for {
 		var n yaml.Node
 		err := dec.Decode(&n)
@@ -49,6 +50,12 @@ func parseDocument(d Document, values placeholders) (found parsed, errs []LoadEr
 		if found.len()+len(errs) >= MaxRules {
 			fail(n.Content[0].Line, "", fmt.Sprintf("more than %d rules in one file: this and all after it are left out", MaxRules))
 			break
+		}
+		if v := entry(n.Content[0], "action"); v != nil && collection == 0 {
+			collection = v.Line
+		} else if v == nil && collection > 0 {
+			fail(n.Content[0].Line, title(n.Content[0]), fmt.Sprintf("it belongs to the rule collection that begins in line %d: %s", collection, noCollections))
+			continue
 		}
 		if err = found.add(n.Content[0], &d, values); err == nil {
 			continue
@@ -95,6 +102,9 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// noCollections is why documents with the key action, which Sigma 2 no longer has, and those after them are refused.
+const noCollections = "rule collections (action: global, reset, repeat) are not supported: write each rule out"
+
 // admitted checks a document before anything is built from it, and lets what stands before the reader change it.
 func admitted(n *yaml.Node, prepare func(*yaml.Node) error) error {
 	if n.Kind != yaml.MappingNode {
@@ -108,7 +118,7 @@ func admitted(n *yaml.Node, prepare func(*yaml.Node) error) error {
 		return err
 	}
 	if v := entry(n, "action"); v != nil {
-		return at(v, "rule collections (action: global, reset, repeat) are not supported: write each rule out")
+		return at(v, noCollections)
 	}
 	return nil
 }
