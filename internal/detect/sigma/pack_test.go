@@ -2,8 +2,12 @@ package sigma
 
 import (
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -234,4 +238,84 @@ func TestPackRaisesNothingHighOnBackground(t *testing.T) {
 		}
 	})
 	t.Logf("%d events: %v", len(events), hits)
+}
+
+// carriers are what the table of detections names in its last column: a rule's name or file, a detector's rule, or a
+// package.
+var carriers = regexp.MustCompile("`([^`]+)`")
+
+func TestEveryDetectionIsCarriedOrSaysWhyNot(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "detections.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(raw), "## The sixty detections")
+	if !ok {
+		t.Fatal("docs/detections.md has no table of the sixty detections")
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	known := map[string]bool{}
+	for file, list := range packHeads(pack(t)) {
+		known[file] = true
+		for _, r := range list {
+			known[r.Name] = true
+		}
+	}
+	next := 1
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		n, err := strconv.Atoi(strings.TrimSpace(cells[0]))
+		if err != nil {
+			continue
+		}
+		if n != next || len(cells) != 3 {
+			t.Errorf("row %d with %d cells where row %d of 3 cells was expected", n, len(cells), next)
+		}
+		next = n + 1
+		by := cells[len(cells)-1]
+		names := carriers.FindAllStringSubmatch(by, -1)
+		if len(names) == 0 && !strings.HasPrefix(strings.TrimSpace(by), "not carried: ") {
+			t.Errorf("row %d names nothing and doesn't say why: %s", n, by)
+		}
+		for _, m := range names {
+			switch name := m[1]; {
+			case known[name], name == "breakwater trust check":
+			case strings.HasPrefix(name, "internal/"):
+				if st, err := os.Stat(filepath.Join("..", "..", "..", filepath.FromSlash(name))); err != nil || !st.IsDir() {
+					t.Errorf("row %d: %s is no package", n, name)
+				}
+			case strings.Contains(name, "/"):
+				if !saidBy(t, name) {
+					t.Errorf("row %d: no detector says %s", n, name)
+				}
+			default:
+				t.Errorf("row %d: the pack has no rule or file %s", n, name)
+			}
+		}
+	}
+	if next != 61 {
+		t.Errorf("%d rows, 60 were expected", next-1)
+	}
+}
+
+// saidBy reports whether the detector that a rule's id begins with has that rule in its code: whole, or its last word.
+func saidBy(t *testing.T, id string) bool {
+	t.Helper()
+	detector, rule, _ := strings.Cut(id, "/")
+	for _, dir := range [...]string{filepath.Join("..", detector), filepath.Join("..", "..", "correlate", detector)} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			raw, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(f, "_test.go") && (strings.Contains(string(raw), `"`+id+`"`) || strings.Contains(string(raw), `"`+rule+`"`)) {
+				return true
+			}
+		}
+	}
+	return false
 }
