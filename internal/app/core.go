@@ -39,6 +39,7 @@ type core struct {
 	active   map[lookup]time.Time    // last event of an address whose holder was asked for
 	debt     debt
 	failed   func(*ocsf.Event, any) // told of a bug that an event has shown
+	observe  func(*ocsf.Event)      // told of each event that was taken; nil where nobody asks
 	silences []coverage.Silence
 	held     *heldGraph // the newest copy of the graph that somebody asked over; nil where there is none
 }
@@ -149,6 +150,9 @@ func (c *core) takeNow(e *ocsf.Event) {
 		c.engine.Feed(e)
 		return
 	}
+	if c.observe != nil {
+		defer c.observe(e) // once it is attributed
+	}
 	c.span(e)
 	if e.Time.Before(c.clock[e.Tenant]) {
 		c.debt.add(e.Time)
@@ -190,6 +194,9 @@ func (c *core) guardedLate(e *ocsf.Event) {
 		}
 	}()
 	c.takeLate(e)
+	if c.observe != nil {
+		c.observe(e)
+	}
 }
 
 func (c *core) remember(e *ocsf.Event) {

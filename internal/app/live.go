@@ -16,6 +16,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/correlate/coverage"
 	"github.com/breakwater-project/breakwater/internal/intake/bus"
 	"github.com/breakwater-project/breakwater/internal/intake/order"
+	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
 
@@ -58,6 +59,8 @@ type liveOptions struct {
 	bad         func([]badRecord, uint64) error // keeps bad records of a message; must be idempotent
 	progressed  func(lane string, records int)
 	answered    func(*Answer)
+	observe     func(*ocsf.Event)      // told of each event once it is attributed; nil: nobody
+	beside      func() []*ocsf.Finding // what is found beside the pipeline; nil: nothing
 }
 
 // live runs a core over the bus.
@@ -134,6 +137,7 @@ func newLive(o liveOptions) (*live, error) {
 			return nil, err
 		}
 	}
+	l.core.observe = o.observe
 	l.keptSeq, l.keptDebt = l.core.seq, l.core.debt.Events > 0
 	l.changed = true
 	l.draw()
@@ -354,6 +358,9 @@ func (l *live) draw() {
 	began := l.now()
 	c := l.core
 	result, rows := c.draw()
+	if l.beside != nil {
+		addPosture(result, c.setup.Model, l.beside())
+	}
 	a := &Answer{Version: 1, Result: result, Model: c.setup.Model, Coverage: rows, Silences: c.silences, Seq: c.seq, Settled: l.settled()}
 	if old := l.answer.Load(); old != nil {
 		a.Version = old.Version + 1
@@ -517,7 +524,7 @@ func (l *live) reload(s *Setup) error {
 	if err := c.restore(k); err != nil {
 		return fmt.Errorf("carrying the state over: %w", err)
 	}
-	c.seen = seen
+	c.seen, c.observe = seen, l.observe
 	l.current.Store(s)
 	l.core, l.changed = c, true
 	return nil

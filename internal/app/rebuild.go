@@ -203,6 +203,7 @@ func (l *live) takeOver(ctx context.Context, r *rebuild) {
 		l.log.Error("events stay in the order in which they were taken", "err", err)
 		return
 	}
+	c.observe = l.observe
 	c.settle()
 	c.seq, c.records, c.events, c.repeats, c.from, c.to = old.seq, old.records, old.events, old.repeats, old.from, old.to
 	c.seen, c.coverage, c.silences = old.seen, old.coverage, old.silences

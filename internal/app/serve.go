@@ -94,6 +94,7 @@ type watch struct {
 	intakes   *intakes
 	mail      *mailGate        // nil: no mail is judged on its way
 	held      *quarantine.Desk // nil likewise
+	posture   *postureWatch
 	damage    damageLog
 	doors     doors
 }
@@ -173,8 +174,10 @@ func (w *watch) open(ctx context.Context) (err error) {
 	w.gate = listen.NewGate(w.bus, listen.GateOptions{Quota: func(string) listen.Quota {
 		return listen.Quota{EventsPerSecond: float64(settings.Limits.TenantEventsPerSecond), BytesPerSecond: float64(settings.Limits.TenantBytesPerSecond)}
 	}})
+	w.openPosture(setup)
 	w.live, err = newLive(liveOptions{setup: setup, bus: w.bus, checkpoints: checkpoints, dir: dir, key: key, settle: settings.Reorder.Settle,
-		busBytes: settings.Limits.BusBytes, horizon: horizon, log: w.log, bad: w.keepBad, progressed: w.gate.Progress, answered: w.board.post})
+		busBytes: settings.Limits.BusBytes, horizon: horizon, log: w.log, bad: w.keepBad, progressed: w.gate.Progress, answered: w.board.post,
+		observe: w.posture.exposed.take, beside: w.posture.standing})
 	if err != nil {
 		return err
 	}
@@ -225,6 +228,7 @@ func (w *watch) run(ctx context.Context) error {
 	part("keeping answers", func() error { w.teller.run(inner); return nil })
 	part("watching what is declared", func() error { w.followDeclared(ctx); return nil })
 	part("expiry of held mail", func() error { w.expireHeld(ctx); return nil })
+	part("posture", func() error { w.posture.run(ctx); return nil })
 	part("notifications", func() error { return w.teller.send(inner) })
 	if w.intakes, err = w.startIntakes(ctx); err != nil {
 		fail(err)

@@ -52,7 +52,7 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 	asked := newInquiries(w.live)
 	handler := api.New(api.Options{Live: w, Authz: access, Deadletters: &letters{w.store, w.gate, w}, Levels: levels{w.teller},
 		Investigator: asked, Exchanger: newExchange(asked, w.opt.Data, w.store.Audit, w.log),
-		Quarantine: w.heldMail(), Pages: console.New(console.Options{Draw: w.drawPage, Policy: report.LivePolicy}), Version: w.opt.Version, Log: w.log})
+		Quarantine: w.heldMail(), Posture: w.posture, Pages: console.New(console.Options{Draw: w.drawPage, Policy: report.LivePolicy}), Version: w.opt.Version, Log: w.log})
 	mux := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case httpin.Wants(r):

@@ -32,6 +32,7 @@ type Options struct {
 	Investigator Investigator
 	Exchanger    Exchanger
 	Quarantine   Quarantine
+	Posture      Posture
 	Pages        Pages // nil: no pages, JSON alone
 	Version      string
 	Log          *slog.Logger  // nil: slog.Default()

@@ -259,6 +259,7 @@ type fixture struct {
 	walker *walker
 	desk   *desk
 	held   *held
+	doors  *doors
 	h      *Handler
 	srv    *httptest.Server
 }
@@ -266,8 +267,8 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	p := newPipeline()
-	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}, desk: &desk{p: p}, held: hold(t)}
-	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Exchanger: f.desk, Quarantine: f.held.desk, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
+	f := &fixture{pipeline: p, people: &people{}, walker: &walker{p: p}, desk: &desk{p: p}, held: hold(t), doors: &doors{p: p}}
+	f.h = New(Options{Live: p, Authz: f.people, Deadletters: p, Levels: levels{p}, Investigator: f.walker, Exchanger: f.desk, Quarantine: f.held.desk, Posture: f.doors, Pages: drawn{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: 50 * time.Millisecond})
 	f.srv = httptest.NewServer(f.h)
 	t.Cleanup(func() { f.h.Close(); f.srv.Close() })
 	return f

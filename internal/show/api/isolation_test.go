@@ -18,6 +18,8 @@ var bodies = map[string]string{
 	"POST /trace/requests/{id}/decline": `{"reason":"a test"}`,
 
 	"POST /quarantine/{id}/report": `{"feedback":"false-alarm"}`,
+
+	"POST /posture/{tenant}/evidence": `{"kind":"logging.retention","subject":"firewall","at":"2026-03-01T00:00:00Z","values":{"days":365}}`,
 }
 
 // queries are what a route needs in its query, likewise.
@@ -45,6 +47,10 @@ var ids = map[string][3]string{
 	"GET /trace/requests/{id}":          {"r-ash", "r-birchwood", "r-none"},
 	"POST /trace/requests/{id}/approve": {"r-ash", "r-birchwood", "r-none"},
 	"POST /trace/requests/{id}/decline": {"r-ash", "r-birchwood", "r-none"},
+
+	"GET /posture/{tenant}":           {"ash", "birchwood", "nobody"},
+	"POST /posture/{tenant}/evidence": {"ash", "birchwood", "nobody"},
+	"GET /posture/{tenant}/statement": {"ash", "birchwood", "nobody"},
 
 	"GET /quarantine/{id}":          {heldNames["ash"][0], heldNames["birchwood"][0], "0123456789abcdef"},
 	"GET /quarantine/{id}/similar":  {heldNames["ash"][0], heldNames["birchwood"][0], "0123456789abcdef"},

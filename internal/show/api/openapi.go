@@ -159,6 +159,7 @@ func schemas() object {
 		"Levels": shape(object{"levels": list("Level")}, "levels"),
 		"Watch":  object{"type": "string", "description": "server-sent events; the data of campaign, incident, finding, coverage and level is the object, or {id, removed: true}"},
 	}
+	maps.Copy(out, postureSchemas(text, whole, yes, moment, maybe, texts, list, ref, shape))
 	maps.Copy(out, heldSchemas(text, number, whole, yes, moment, texts, list, shape))
 	return out
 }

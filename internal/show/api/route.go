@@ -42,7 +42,7 @@ const prefix = "/api/v1"
 func table() []route {
 	page := []param{{Name: "limit", Type: "integer", Says: "at most this many, 1 to 1000; 100 where it is left out"}, {Name: "cursor", Type: "string", Says: "what the last answer called next"}}
 	word := []param{{Name: "reason", Type: "string", Says: "why, for those who ask later", Needed: true}, {Name: "by", Type: "string", Says: "the person who decides, where the credentials are not that person's own"}}
-	return []route{
+	return append([]route{
 		{"GET", "/campaigns", authz.RoleViewer, "List the campaigns that concern the caller's tenants", nil, nil, "Campaigns", false, (*Handler).campaigns},
 		{"GET", "/campaigns/{id}", authz.RoleViewer, "Show one campaign", nil, nil, "Campaign", false, (*Handler).campaign},
 		{"GET", "/incidents", authz.RoleViewer, "List incidents", nil, nil, "Incidents", false, (*Handler).incidents},
@@ -113,7 +113,7 @@ func table() []route {
 			{Name: "level", Type: "string", Says: "elevated or heightened", Needed: true}, {Name: "reason", Type: "string", Says: "why, for those who ask later", Needed: true},
 			{Name: "until", Type: "string", Says: "RFC 3339: when it falls back by itself", Needed: true}}, "Level", false, (*Handler).setLevel},
 		{"DELETE", "/levels/{tenant}", authz.RoleAnalyst, "Let a tenant fall back to normal now", []param{{Name: "reason", Type: "string", Says: "why", Needed: true}}, nil, "Level", false, (*Handler).endLevel},
-	}
+	}, postureRoutes()...)
 }
 
 func (h *Handler) routes() {
