@@ -75,7 +75,9 @@ func looksLikeFile(_ string, head []byte) bool {
 func reader(inner func() []decode.Stream) func(context.Context, string, io.Reader, decode.Sink) error {
 	return func(ctx context.Context, name string, r io.Reader, sink decode.Sink) error {
 		d := &decoder{sink: sink, nest: decode.NewNest(ctx, inner(), sink)}
-		d.years.received, d.live = decode.Received(ctx)
+		if d.years.received, d.live = decode.Received(ctx); !d.live {
+			d.own = newOwnTimes(ctx, inner(), d)
+		}
 		err := decode.Lines(ctx, r, sink, d.line)
 		if err == nil {
 			err = d.undated()
@@ -92,10 +94,11 @@ type decoder struct {
 	nest  *decode.Nest
 	live  bool // it is known when the lines were received
 	years years
+	own   *ownTimes // nil where live
 }
 
 func (d *decoder) line(n int64, raw []byte) error {
-	line := strings.Trim(strings.ToValidUTF8(string(raw), "\uFFFD"), " \t\r\x00")
+	line := trimmed(raw)
 	if line == "" {
 		return nil
 	}
@@ -105,19 +108,30 @@ func (d *decoder) line(n int64, raw []byte) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		if d.own == nil {
+			return err
+		}
+		return d.own.add(&h, n, raw)
 	}
-	return d.carry(&h, at, n, raw)
+	return d.nest.Add(carried(&h, at, n, raw))
 }
 
-// undated reads the lines that waited for the year of those around them.
+func trimmed(raw []byte) string {
+	return strings.Trim(strings.ToValidUTF8(string(raw), "\uFFFD"), " \t\r\x00")
+}
+
+// undated reads the lines that waited for the year of those around them, and then those that only their messages
+// could date.
 func (d *decoder) undated() error {
 	for _, w := range d.years.close() {
 		if err := d.line(w.n, w.raw); err != nil {
 			d.sink.Bad(w.n, err.Error(), w.raw)
 		}
 	}
-	return nil
+	if d.own == nil {
+		return nil
+	}
+	return d.own.close()
 }
 
 var errNoDate = errors.New("no date in the line, and nobody knows when it was received")
@@ -140,19 +154,20 @@ func (d *decoder) when(h *header) (time.Time, error) {
 	return h.at, nil
 }
 
-// carry gives the message to the inner formats, with the date and host before it that they ask for.
-func (d *decoder) carry(h *header, at time.Time, n int64, raw []byte) error {
+// carried is the message for the inner formats, with the date and host before it that they ask for. Where nobody
+// knows the date, at is zero.
+func carried(h *header, at time.Time, n int64, raw []byte) decode.Carried {
 	c := decode.Carried{Outer: event(h, at), Number: n, Raw: raw, Field: "message", Prefix: "syslog."}
 	body := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(h.message), "@cee:"))
 	if strings.HasPrefix(body, "{") {
 		c.Line = body
-		return d.nest.Add(c)
+		return c
 	}
-	if c.Line = body; strings.HasPrefix(body, "%") { // Cisco's formats look for date and host before the message
+	if c.Line = body; strings.HasPrefix(body, "%") && !at.IsZero() { // Cisco's formats look for date and host before the message
 		c.Line = strings.TrimRight(at.Format(time.RFC3339Nano)+" "+h.host, " ") + " : " + body
 	}
 	c.Program, c.Undated = h.app, true
-	return d.nest.Add(c)
+	return c
 }
 
 // event is what the header says, with the message as it is.
