@@ -4,7 +4,8 @@
 // log queries. Wherever the record itself is a string or an object in AuditData, it is unwrapped: its own fields
 // go before the wrapper's, and all stand under their own names.
 //
-// Out come events of layer cloud with the principal, the operation, the object, the source address and the app.
+// Out come events of layer cloud with the principal, the operation, the object, the source address and the app. A
+// principal of another organisation is known by ActorContextId, its home, and by the user type PartnerTechnician.
 // What ExtendedProperties holds as names and values stands under those names too, since rules speak them
 // (RequestType). A record without a time, or whose AuditData was cut short (spreadsheets cut cells at 32,767
 // characters), is refused with the reason.

@@ -1,6 +1,7 @@
 package m365
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,6 +59,43 @@ func TestRecordsOfGraphAreOpened(t *testing.T) {
 	e := decodetest.One(t, Objects(), `{"id":"g-1","createdDateTime":"2026-09-21T10:10:20Z","auditLogRecordType":"ExchangeItem","operation":"MailItemsAccessed","organizationId":"T-CLIENT","userType":"Regular","userId":"A@b.de","service":"Exchange","clientIp":"81.76.245.170","auditData":{"Operation":"MailItemsAccessed","AppId":"app-1","UserId":"A@b.de"}}`)
 	if e.Cloud.AppID != "app-1" || e.User.Name != "a@b.de" || e.SourceID != "g-1" || e.Fields.Value("Operation") != "MailItemsAccessed" {
 		t.Errorf("%s %v", decodetest.CloudLine(e), e.Fields)
+	}
+}
+
+// A provider's people and apps are known by the fields that the schema names for it.
+func TestPrincipalsOfOtherOrganisations(t *testing.T) {
+	const record = `{"CreationTime":"2026-09-21T10:10:20","Id":"m-7","Operation":"Add member to role.","RecordType":8,"Workload":"AzureActiveDirectory","OrganizationId":"T-CLIENT","ObjectId":"eve@b.de",%s}`
+	for name, c := range map[string]struct{ fields, home, cross, user string }{
+		"the actor's own organisation":     {`"UserId":"t@msp.example","UserType":0,"ActorContextId":"T-PARTNER","TargetContextId":"T-CLIENT"`, "T-PARTNER", "", "t@msp.example false"},
+		"a partner's technician":           {`"UserId":"user_00@msp.example","UserType":9`, "", "serviceProvider", "user_00@msp.example false"},
+		"the same by its name":             {`"UserId":"user_00@msp.example","UserType":"PartnerTechnician"`, "", "serviceProvider", "user_00@msp.example false"},
+		"a service principal":              {`"UserId":"ServicePrincipal_5f","UserType":6,"ActorContextId":"T-CLIENT"`, "T-CLIENT", "", "serviceprincipal_5f true"},
+		"a service principal, type untold": {`"UserId":"ServicePrincipal_5f"`, "", "", "serviceprincipal_5f true"},
+		"a guest":                          {`"UserId":"a@b.de","UserType":10`, "", "", "a@b.de false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := decodetest.One(t, Objects(), fmt.Sprintf(record, c.fields))
+			k := e.Cloud
+			if got := fmt.Sprintf("%s %v", e.Actor.Name, k.ServicePrin); k.HomeTenant != c.home || k.CrossTenant != c.cross || k.ResourceTenant != "T-CLIENT" || k.Resource != "eve@b.de" || got != c.user {
+				t.Errorf("%s, by %s", decodetest.CloudLine(e), got)
+			}
+		})
+	}
+}
+
+// Whatever order the columns have, whatever the wrapper's time looks like and whatever parts the cells: the record
+// within tells all.
+func TestAnExportOfAnotherOfficeGivesTheSame(t *testing.T) {
+	const text = "\xef\xbb\xbf" + `AuditData;UserIds;Operations;CreationDate;RecordType
+"{""CreationTime"":""2026-09-21T10:10:20"",""Id"":""m-8"",""Operation"":""FileDownloaded"",""Workload"":""SharePoint"",""OrganizationId"":""T-CLIENT"",""UserId"":""a@b.de"",""ClientIP"":""81.76.245.170"",""ObjectId"":""plan;\""v2\"".docx""}";a@b.de;FileDownloaded;21.09.2026 12:10:20;SharePointFileOperation
+`
+	c := decodetest.File(t, Streams(), "Export.csv", text)
+	if len(c.Events) != 1 || len(c.Reasons) != 0 {
+		t.Fatalf("%d events, bad %q", len(c.Events), c.Reasons)
+	}
+	const want = "m365/audit 2026-09-21T10:10:20Z 6003 read unknown id=m-8 user=a@b.de src=81.76.245.170 home= resource=T-CLIENT cross= app=  0 mfa= sp=false int=false err= keys=[]"
+	if e := c.Events[0]; decodetest.CloudLine(e) != want || e.Cloud.Resource != `plan;"v2".docx` {
+		t.Errorf("got  %s of %s\nwant %s", decodetest.CloudLine(e), e.Cloud.Resource, want)
 	}
 }
 

@@ -51,6 +51,7 @@ func record(o *decode.JSON, e *ocsf.Event) error {
 	decode.Expand(e, jsonParts...)
 	c := &ocsf.Cloud{Provider: "m365", Operation: v.Value("Operation", "Operations", "operation"),
 		Resource:       v.Value("ObjectId", "OfficeObjectId", "objectId", "MailboxOwnerUPN", "Workload", "OfficeWorkload", "service"),
+		HomeTenant:     v.Value("ActorContextId"), // the organisation that the actor belongs to
 		ResourceTenant: v.Value("OrganizationId", "organizationId"), AppID: v.Value("AppId", "ClientAppId", "AppAccessContext.ClientAppId", "ApplicationId"),
 		AppName: v.Value("AppAccessContext.ClientAppName", "ApplicationDisplayName"), UserAgent: v.Value("UserAgent", "ClientInfoString"),
 		ErrorCode: v.Value("ErrorNumber", "LogonError")}
@@ -69,9 +70,12 @@ func record(o *decode.JSON, e *ocsf.Event) error {
 		e.Class, e.Activity, e.Status = ocsf.ClassAuthentication, "logon", ocsf.StatusFailure
 	}
 	switch v.Value("UserType", "userType") { // the API's numbers and the tables' words
-	case "4", "5", "Application", "System", "application", "system", "ServicePrincipal", "servicePrincipal":
+	case "4", "5", "6", "Application", "System", "application", "system", "ServicePrincipal", "servicePrincipal":
 		c.ServicePrin = true
+	case "9", "PartnerTechnician", "partnerTechnician": // a provider's person who acts for this organisation
+		c.CrossTenant = "serviceProvider"
 	}
+	c.ServicePrin = c.ServicePrin || strings.HasPrefix(e.User.Name, "serviceprincipal_")
 	decode.AddJoinKey(e, "entra-request", v.Value("InterSystemsId", "AppAccessContext.CorrelationId"))
 	decode.AddJoinKey(e, "entra-token", v.Value("AppAccessContext.UniqueTokenId"))
 	if device := v.Value("DeviceName", "ClientMachineName"); device != "" {
