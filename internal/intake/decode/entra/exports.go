@@ -3,6 +3,7 @@ package entra
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/breakwater-project/breakwater/internal/intake/decode"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
@@ -54,6 +55,8 @@ func fitSignin(name string, fields ocsf.Fields) ocsf.Fields {
 	kept := fields[:0]
 	for _, f := range fields {
 		switch {
+		case f.Name == "createdDateTime":
+			f.Value = dotted(f.Value)
 		case f.Name == "Status":
 			success = strings.EqualFold(f.Value, "Success")
 		case f.Name == "errorCode":
@@ -74,6 +77,19 @@ func fitSignin(name string, fields ocsf.Fields) ocsf.Fields {
 		kept = append(kept, ocsf.Field{Name: "isInteractive", Value: "true"})
 	}
 	return kept
+}
+
+// dottedTimes are how spreadsheets of offices that write dates with dots show a time: the day is always first.
+var dottedTimes = [...]string{"2.1.2006, 15:04:05", "2.1.2006 15:04:05", "2.1.2006, 15:04", "2.1.2006 15:04"}
+
+// dotted returns a time with dots as RFC 3339 writes it, and any other text as it is. The column is in UTC.
+func dotted(text string) string {
+	for _, layout := range dottedTimes {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.Format(time.RFC3339Nano)
+		}
+	}
+	return text
 }
 
 // isAuditExport matches the audit CSV of the portal.
@@ -132,8 +148,10 @@ func numbered(s, word string) (n, rest string, ok bool) {
 // fitAudit tells an app that acts from a person: the portal writes both into the same columns.
 func fitAudit(_ string, fields ocsf.Fields) ocsf.Fields {
 	app, person := "", false
-	for _, f := range fields {
+	for i, f := range fields {
 		switch f.Name {
+		case "activityDateTime":
+			fields[i].Value = dotted(f.Value)
 		case "ActorType":
 			if strings.Contains(strings.ToLower(f.Value), "app") || strings.Contains(strings.ToLower(f.Value), "service") {
 				app = "app"

@@ -3,6 +3,7 @@ package entra
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/text/encoding/unicode"
 
@@ -88,6 +89,54 @@ func TestPortalExportsOfAudit(t *testing.T) {
 	}
 	if b.Actor.Name != "isarlink baseline" || !b.Cloud.ServicePrin || b.User.Name != "eve@b.de" || b.Activity != "password reset" || b.Src.IP.String() != "81.76.245.171" {
 		t.Errorf("%s by %v", decodetest.CloudLine(b), b.Actor)
+	}
+}
+
+// Spreadsheets show times as their office writes them. A day with dots comes before the month; slashes are an American's.
+func TestTimesThatAnOfficeRewrote(t *testing.T) {
+	for name, c := range map[string]struct{ from, text, want string }{
+		"dots":                 {signinCSV, "21.09.2026, 10:10:20", "2026-09-21T10:10:20Z"},
+		"dots without zeros":   {signinCSV, "1.9.2026 7:05:00", "2026-09-01T07:05:00Z"},
+		"dots without seconds": {signinCSV, "21.09.2026 10:10", "2026-09-21T10:10:00Z"},
+		"dots with a fraction": {signinCSV, "21.09.2026 10:10:20.5", "2026-09-21T10:10:20.5Z"},
+		"slashes":              {signinCSV, "9/21/2026 10:10:20 AM", "2026-09-21T10:10:20Z"},
+		"a zone":               {signinCSV, "2026-09-21T12:10:20+02:00", "2026-09-21T10:10:20Z"},
+		"dots in an audit":     {auditCSV, "21.09.2026 10:10:20", "2026-09-21T10:10:20Z"},
+		"no day":               {signinCSV, "32.09.2026 10:10:20", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := decodetest.File(t, Streams(), "x.csv", strings.Replace(strings.ReplaceAll(c.from, `","`, `";"`), "2026-09-21T10:10:20Z", c.text, 1))
+			if c.want == "" {
+				if len(got.Reasons) != 1 || !strings.Contains(got.Reasons[0], "not a time") {
+					t.Errorf("bad %q", got.Reasons)
+				}
+				return
+			}
+			if len(got.Reasons) != 0 || len(got.Events) != 2 || got.Events[0].Time.Format(time.RFC3339Nano) != c.want {
+				t.Errorf("%d events, bad %q", len(got.Events), got.Reasons)
+			}
+		})
+	}
+}
+
+func TestExportsOfManagedIdentitiesAndOfWhatNobodyTyped(t *testing.T) {
+	const msi = "IP address;Status;Date (UTC);Service principal name;Service principal ID;Sign-in error code;Managed identity ID;Request ID;Resource;Home tenant ID;Resource tenant ID\n" +
+		";Success;2026-09-21T10:10:20Z;vm1;sp-1;0;mi-1;r1;Vault;T-C;T-C\n"
+	const silent = `"Username","Request ID","Date (UTC)","IP address","User ID","Home tenant ID","Resource tenant ID","Cross tenant access type","Status","Sign-in error code","Application ID"` + "\n" +
+		`"A@p.de","r2","2026-09-21T10:10:20Z","81.76.245.0/24","u","T-P","T-C","serviceProvider","Success","0","app"` + "\n"
+	for name, c := range map[string]struct{ file, text, want string }{
+		"managed identities":                    {"MSISignIns_2026.csv", msi, "entra/signin 2026-09-21T10:10:20Z 3002 logon success id=r1 user=vm1 src= home=T-C resource=T-C cross= app=  0 mfa= sp=true int=false err=0 keys=[{entra-request r1}]"},
+		"non-interactive, with its address cut": {"NonInteractiveSignIns_2026.csv", silent, "entra/signin 2026-09-21T10:10:20Z 3002 logon success id=r2 user=a@p.de src= home=T-P resource=T-C cross=serviceProvider app=app  0 mfa= sp=false int=false err=0 keys=[{entra-request r2}]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := decodetest.File(t, Streams(), c.file, c.text)
+			if len(got.Events) != 1 || len(got.Reasons) != 0 {
+				t.Fatalf("%d events, bad %q", len(got.Events), got.Reasons)
+			}
+			if line := decodetest.CloudLine(got.Events[0]); line != c.want {
+				t.Errorf("got  %s\nwant %s", line, c.want)
+			}
+		})
 	}
 }
 
