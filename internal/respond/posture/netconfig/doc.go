@@ -30,7 +30,8 @@
 //     booleans internet, any_any, management_open and ipv6_forgotten are absent where they can't be told.
 //   - network.access, one for each rule that lets a declared partner in (Partner and Trust are set), and each that
 //     lets in strangers whom no trust explains: policy, rule, device, source (of the partner or strangers), declared
-//     bool, management bool (by a port that machines are run by), any_time bool, schedule; of declared ones: ended bool
+//     bool, management bool (by a port that machines are run by), any_time bool, schedule (of accounts of AWS whose
+//     groups are let in, policy, rule, source and declared alone); of declared ones: ended bool
 //     (absent where the time of the file is not known), valid_until time, wider_source bool, wider_destination bool
 //     (absent: the trust declares none, or it can't be told), wider_service bool (absent: no right names a service),
 //     beyond_source, beyond_destination, beyond_service (absent: nothing is).

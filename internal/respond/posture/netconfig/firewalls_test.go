@@ -357,7 +357,7 @@ func TestHolesOfFirewallsAreNamed(t *testing.T) {
 			access: map[string]string{"partners": "t-msp", "hidden": "t-msp"}, lines: map[string]string{"partners": `    <entry name="partners"><from>`, "any any": `    <entry name="any any">`}},
 		{name: "AWS", data: awsPlanted,
 			rules:  map[string]string{"web": "", "msp": "", "six": "management 22, ipv6", "rdp in a range": "management 3389", "any any": "any-any", "old": ""},
-			access: map[string]string{"msp": "t-msp", "old": "t-old ended"}, lines: map[string]string{"six": `      {"CidrIpv6": "::/0"`, "rdp in a range": `    {"IpProtocol": "tcp", "FromPort": 3380`}},
+			access: map[string]string{"msp": "t-msp", "old": "t-old ended", "222222222222": "nobody"}, lines: map[string]string{"six": `      {"CidrIpv6": "::/0"`, "rdp in a range": `    {"IpProtocol": "tcp", "FromPort": 3380`}},
 		{name: "Azure", data: azurePlanted,
 			rules:  map[string]string{"late": "shadowed", "msp": "", "from the internet": "management 5985 5986", "after": "shadowed", "web": "", "tag": ""},
 			access: map[string]string{"msp": "t-msp", "late": "t-msp"}, lines: map[string]string{"msp": ` {"name": "msp"`, "from the internet": ` {"name": "from the internet"`}},
@@ -407,7 +407,7 @@ func TestClosedFirewallsHaveNoHoles(t *testing.T) {
 		"Cisco ASA": {asaPlanted, []string{"msp-hosts host 10.3.0.8 eq ssh", "msp-hosts host 10.3.0.8 eq https", "mixed any host", "mixed object msp-net host", "tcp any6 any6 eq ssh", "tcp any6 any6 eq https", "any4 host 10.3.0.10 eq https", "any host 10.3.0.10 eq https", " network-object 192.0.2.128 255.255.255.128\n", "",
 			"access-list OUT extended permit tcp any any eq 5900\n", "", "ssh 0.0.0.0 0.0.0.0 outside", "ssh 203.0.113.0 255.255.255.0 outside"}},
 		"PAN-OS": {panPlanted, []string{"<negate-source>yes</negate-source><destination><member>srv</member></destination><service><member>tcp-winrm</member>", "<destination><member>srv</member></destination><service><member>service-https</member>", "10.4.0.7", "10.4.0.77", "<member>everywhere</member>", "<member>msp</member>", `<entry name="any any"><from><member>any</member></from>`, `<entry name="any any"><from><member>z-b</member></from>`}},
-		"AWS":    {awsPlanted, []string{`"::/0"`, `"2001:db8:5::/64"`, `"0.0.0.0/0", "Description": "rdp`, `"203.0.113.7/32", "Description": "rdp`, `"0.0.0.0/0", "Description": "any`, `"203.0.113.7/32", "Description": "any`, "192.0.2.200/32", "203.0.113.200/32"}},
+		"AWS":    {awsPlanted, []string{`"::/0"`, `"2001:db8:5::/64"`, `"0.0.0.0/0", "Description": "rdp`, `"203.0.113.7/32", "Description": "rdp`, `"0.0.0.0/0", "Description": "any`, `"203.0.113.7/32", "Description": "any`, "192.0.2.200/32", "203.0.113.200/32", `"UserId": "222222222222"`, `"UserId": "111111111111"`}},
 		"Azure":  {azurePlanted, []string{`"203.0.113.20"`, `"198.51.100.5"`, `"Internet"`, `"203.0.113.0/28"`, `"name": "after", "priority": 220, "direction": "Inbound", "access": "Allow"`, `"name": "after", "priority": 90, "direction": "Outbound", "access": "Allow"`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ type index struct {
 	known  map[tuple]int
 	cells  map[uint64]int32 // the last entry of a cell
 	chain  []link
+	filter []uint64 // bits of the cells that are not empty, once there are many: most look-ups find nothing
 	total  int
 	looked int64 // candidates compared so far
 }
@@ -134,6 +135,7 @@ func (x *index) add(b *box, r *rule, order int) {
 				last, ok := x.cells[c]
 				if !ok {
 					last = -1
+					x.note(c)
 				}
 				x.cells[c] = int32(len(x.chain))
 				x.chain = append(x.chain, link{id, last})
@@ -142,10 +144,40 @@ func (x *index) add(b *box, r *rule, order int) {
 	}
 }
 
+// A filter is made when an index has so many cells that looking them up misses the processor's cache; its bits are
+// 1 MiB, which fits one.
+const (
+	filterFrom = 4096
+	filterBits = 1 << 23
+)
+
+// note sets a cell's bit in the filter.
+func (x *index) note(c uint64) {
+	if x.filter == nil {
+		if len(x.cells) < filterFrom {
+			return
+		}
+		x.filter = make([]uint64, filterBits/64)
+		for k := range x.cells {
+			x.filter[k%filterBits/64] |= 1 << (k % 64)
+		}
+	}
+	x.filter[c%filterBits/64] |= 1 << (c % 64)
+}
+
+// may reports whether a cell can hold anything.
+func (x *index) may(c uint64) bool {
+	return x.filter == nil || x.filter[c%filterBits/64]&(1<<(c%64)) != 0
+}
+
 // each calls visit for every box that holds the point, in no order, until it returns false.
 func (x *index) each(p *point, visit func(indexed) bool) {
 	for k, t := range x.tuples {
-		at, ok := x.cells[cell(k, p[dimSvc].shiftRight(uint(t.svc)).lo, p[dimSrc].shiftRight(uint(t.src)), p[dimDst].shiftRight(uint(t.dst)))]
+		c := cell(k, p[dimSvc].shiftRight(uint(t.svc)).lo, p[dimSrc].shiftRight(uint(t.src)), p[dimDst].shiftRight(uint(t.dst)))
+		if !x.may(c) {
+			continue
+		}
+		at, ok := x.cells[c]
 		for ok && at >= 0 {
 			x.looked++
 			id := x.chain[at].box

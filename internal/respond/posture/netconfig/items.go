@@ -2,6 +2,7 @@ package netconfig
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,32 @@ func (d *device) items(src *source, m *tenant.Model, format string) error {
 			return err
 		}
 	}
+	if err := d.accountItems(src, base, m); err != nil {
+		return err
+	}
 	return d.instanceItems(src, base, f)
+}
+
+// accountItems tells of other accounts of the cloud whose groups a rule lets in: declared where a trust names the
+// account.
+func (d *device) accountItems(src *source, base evidence.Item, m *tenant.Model) error {
+	for _, account := range slices.Sorted(maps.Keys(d.accounts)) {
+		it := base
+		it.Kind, it.Subject, it.From.Line = KindAccess, d.subject(src, "account", short(account)), d.accounts[account]
+		v := map[string]any{"policy": "account", "rule": short(account), "source": "account " + short(account), "declared": false}
+		if m != nil {
+			declareCloud(&it, v, src, m, func(p tenant.CloudPrincipal) bool { return p.AccountID == account })
+			if ended, ok := v["trust_ended"]; ok {
+				v["ended"] = ended
+				delete(v, "trust_ended")
+			}
+		}
+		it.Values = v
+		if err := src.sink.Item(it); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // subject names a rule as a person would: the device, the list, the rule.
