@@ -19,7 +19,6 @@ type entry struct {
 	unknown  string    // why its own addresses or services are not known: a host's name, a country
 	members  []string
 	except   []string
-	when     string // what it is narrowed by beside addresses: unused for addresses
 
 	busy, done bool
 	found      resolved

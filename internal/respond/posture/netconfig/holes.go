@@ -14,7 +14,6 @@ type facts struct {
 	doorsOpen openness
 	shadow    *shadow
 	ipv6      set // services that are open to the internet by IPv6 and closed by IPv4
-	through   *rule
 }
 
 // findings are what the analysis finds of a device.

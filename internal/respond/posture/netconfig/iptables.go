@@ -18,9 +18,7 @@ type iptables struct {
 	ruleset
 	sets   map[string][]ipsetEntry
 	family set
-	told   bool // the family is told by a header
 	table  string
-	isNew  bool // a table just began
 }
 
 type ipsetEntry struct {

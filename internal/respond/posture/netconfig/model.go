@@ -84,8 +84,6 @@ type device struct {
 	named     map[string]set // addresses by the names that the configuration gives them, lower case
 	accounts  map[string]int64
 	whole     bool // the file is all that filters: what it does not mention is not filtered
-	rules     int
-	read      int64 // records
 	instances []instance
 	now       time.Time
 }

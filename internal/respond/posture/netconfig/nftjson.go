@@ -14,8 +14,7 @@ func isNFTJSON(_ string, head []byte) bool {
 // nftJSON reads libnftables-json(5).
 type nftJSON struct {
 	*nft
-	record int64 // the entry of the list: nft writes it all on one line
-	one    bool
+	one bool // nft writes it all on one line: entries are told by their number
 }
 
 func parseNFTJSON(s *source) (*device, error) {
