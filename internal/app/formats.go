@@ -32,6 +32,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/intake/decode/syslog"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/sysmonlinux"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/vpn"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/w3c"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/windows"
 	"github.com/breakwater-project/breakwater/internal/intake/decode/zeek"
 )
@@ -57,6 +58,7 @@ func formatsWith(site *remotetool.Schemas) []decode.Stream {
 	objects = append(objects, envelope.Objects(inner, generic.Object())...)
 	objects = append(objects, generic.Object())
 	carried = append(carried, decode.Objects(objects))
+	carried = append(carried, w3c.Streams()...)
 	carried = append(carried, flowlog.Streams()...)
 	carried = append(carried, firewall.Streams()...)
 	carried = append(carried, dhcp.Streams()...)
