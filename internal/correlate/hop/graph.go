@@ -134,6 +134,8 @@ func (g *Graph) session(e *ocsf.Event) *Session {
 			set(&s.User, strings.ToLower(e.Owner.Name))
 		}
 		return s
+	case e.Remote != nil && e.Remote.Tool == "console" && e.Device == "" && e.Remote.Target == "":
+		return nil // a line of a console's audit: it names a customer, and no host on which a session is
 	case e.Remote != nil && e.Remote.Tool != "":
 		return g.remote(e)
 	case e.Cloud != nil:

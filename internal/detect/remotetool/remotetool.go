@@ -92,7 +92,9 @@ func (d *Detector) Name() string { return "remotetool" }
 type sighting struct{ tool, instance, relay, act string }
 
 func seen(e *ocsf.Event) (sighting, bool) {
-	if r := e.Remote; r != nil && r.Tool != "" {
+	if r := e.Remote; r != nil && r.Tool == "console" {
+		return sighting{}, false // the audit of some console: no product on a host
+	} else if r != nil && r.Tool != "" {
 		return sighting{r.Tool, strings.ToLower(r.Instance), strings.ToLower(r.Relay), r.Act}, true
 	}
 	switch e.Class {
