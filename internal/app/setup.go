@@ -19,6 +19,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/detect/enumeration"
 	"github.com/breakwater-project/breakwater/internal/detect/fanout"
 	"github.com/breakwater-project/breakwater/internal/detect/firstcontact"
+	"github.com/breakwater-project/breakwater/internal/detect/fleet"
 	"github.com/breakwater-project/breakwater/internal/detect/indicator"
 	"github.com/breakwater-project/breakwater/internal/detect/lateral"
 	"github.com/breakwater-project/breakwater/internal/detect/phish"
@@ -143,7 +144,7 @@ func (s *Setup) loadIndicators(names []string) error {
 
 func (s *Setup) detectors() ([]detect.Detector, error) {
 	ctx := detect.Context{Model: s.Model}
-	list := []detect.Detector{remotetool.New(ctx), fanout.New(ctx), beacon.New(ctx), firstcontact.New(ctx), recon.New(ctx), enumeration.New(ctx), lateral.New(ctx), phish.New(ctx), sigma.NewDetector(s.Rules, ctx, s.allowed()...)}
+	list := []detect.Detector{remotetool.New(ctx), fanout.New(ctx), fleet.New(ctx), beacon.New(ctx), firstcontact.New(ctx), recon.New(ctx), enumeration.New(ctx), lateral.New(ctx), phish.New(ctx), sigma.NewDetector(s.Rules, ctx, s.allowed()...)}
 	if s.Indicators != nil {
 		list = append(list, indicator.New(ctx, *s.Indicators))
 	}
