@@ -43,7 +43,8 @@ type Detector struct {
 	doors      map[string]*doors
 	lines      lines
 	resets     map[tenant.ID]map[string]*reset // by whose credentials
-	held       map[teller]struct{}             // those that know more than they last told
+	takeouts   takeouts
+	held       map[teller]struct{} // those that know more than they last told
 	pending    uint64
 	swept      time.Time
 }
@@ -69,7 +70,7 @@ func (d *Detector) release(t teller, emit detect.Emit) {
 
 // New returns a detector for the declared model.
 func New(ctx detect.Context) *Detector {
-	return &Detector{model: ctx.Model, spreadings: map[string]*spreading{}, guesses: map[tenant.ID]*guesses{}, doors: map[string]*doors{}, lines: newLines(), resets: map[tenant.ID]map[string]*reset{}, held: map[teller]struct{}{}}
+	return &Detector{model: ctx.Model, spreadings: map[string]*spreading{}, guesses: map[tenant.ID]*guesses{}, doors: map[string]*doors{}, lines: newLines(), resets: map[tenant.ID]map[string]*reset{}, takeouts: newTakeouts(), held: map[teller]struct{}{}}
 }
 
 // Name returns "fanout".
@@ -89,6 +90,7 @@ func (d *Detector) Process(e *ocsf.Event, emit detect.Emit) {
 	}
 	d.scripts(e, emit)
 	d.reset(e, emit)
+	d.takeout(e, emit)
 	if guessable(e) {
 		d.spray(e, emit)
 	}
@@ -132,6 +134,7 @@ func (d *Detector) Advance(now time.Time, emit detect.Emit) {
 	}
 	d.lines.age(now)
 	d.forgetResets(now)
+	d.forgetTakeouts(now)
 	for k, x := range d.doors {
 		if x.idle(now) {
 			delete(d.doors, k)
@@ -158,21 +161,22 @@ type snapshot struct {
 	Doors      map[string]*doors
 	Lines      lines
 	Resets     map[tenant.ID]map[string]*reset
+	Takeouts   takeouts
 	Swept      time.Time
 }
 
 // Snapshot returns the whole state.
 func (d *Detector) Snapshot() ([]byte, error) {
-	return detect.EncodeState(snapshot{d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.swept})
+	return detect.EncodeState(snapshot{d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.takeouts, d.swept})
 }
 
 // Restore takes what Snapshot returned. What may have been held back is told again.
 func (d *Detector) Restore(b []byte) error {
-	s := snapshot{Spreadings: map[string]*spreading{}, Guesses: map[tenant.ID]*guesses{}, Doors: map[string]*doors{}, Lines: newLines(), Resets: map[tenant.ID]map[string]*reset{}}
+	s := snapshot{Spreadings: map[string]*spreading{}, Guesses: map[tenant.ID]*guesses{}, Doors: map[string]*doors{}, Lines: newLines(), Resets: map[tenant.ID]map[string]*reset{}, Takeouts: newTakeouts()}
 	if err := detect.DecodeState(b, &s); err != nil {
 		return err
 	}
-	d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.swept = s.Spreadings, s.Guesses, s.Doors, s.Lines, s.Resets, s.Swept
+	d.spreadings, d.guesses, d.doors, d.lines, d.resets, d.takeouts, d.swept = s.Spreadings, s.Guesses, s.Doors, s.Lines, s.Resets, s.Takeouts, s.Swept
 	for _, x := range d.spreadings {
 		if x.Burst != nil {
 			d.hold(x)

@@ -16,6 +16,7 @@ import (
 const (
 	MailboxWindow = time.Hour
 	MinMailboxes  = 3
+	MailboxWarm   = 48 * time.Hour // how long a tenant must have been seen before an account without a past says something
 )
 
 // opened is a host at which a logon failed.
@@ -48,7 +49,12 @@ func (d *Detector) mailboxes(e *ocsf.Event, emit detect.Emit) {
 	if who == "" || e.User.Name == "" {
 		return
 	}
-	d.touched(d.spreads(overMailboxes, actorKey{ocsf.EntityUser, strings.ToLower(e.User.Name)}, e.Partner, e.Tenant), e, who, emit)
+	s := d.spreads(overMailboxes, actorKey{ocsf.EntityUser, strings.ToLower(e.User.Name)}, e.Partner, e.Tenant)
+	if s.Burst == nil {
+		g := d.guesses[e.Tenant]
+		s.Warm = g != nil && e.Time.Sub(g.First) < MailboxWarm
+	}
+	d.touched(s, e, who, emit)
 }
 
 // mailboxesRule is a partner's account that opens several people's mail or files.
@@ -76,6 +82,10 @@ var mailboxesRule = rule{
 		b := s.Burst
 		f.Severity, f.Confidence, f.Outcome = ocsf.SeverityMedium, 65, ocsf.OutcomeSucceeded
 		f.Reason = fmt.Sprintf("%s opened the mail or files of %d people within %s; its own most so far is %d.", s.Value, b.Most, MailboxWindow, b.Highest)
+		if s.Warm {
+			f.Severity, f.Confidence = ocsf.SeverityLow, 35
+			f.Reason += " The watch had just begun: warm-up, nobody has a habit yet."
+		}
 	},
 }
 

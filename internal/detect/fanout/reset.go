@@ -75,7 +75,8 @@ func ofFactor(e *ocsf.Event) bool {
 		return false
 	}
 	op := strings.ToLower(e.Cloud.Operation)
-	return strings.Contains(op, "security info") || strings.Contains(op, "strong authentication") || strings.Contains(op, "authentication method")
+	return strings.Contains(op, "security info") || strings.Contains(op, "strong authentication") || strings.Contains(op, "authentication method") ||
+		strings.HasPrefix(op, "user.mfa.factor.") // Okta
 }
 
 func localPart(user string) string {
