@@ -38,7 +38,42 @@ func (g *group) foothold(c *Campaign) Foothold {
 	if g.partner == "" {
 		return g.first(g.findings)
 	}
+	if f := g.talkedInto(); f != nil {
+		out := g.first([]*ocsf.Finding{f})
+		out.Time = f.Time.UTC()
+		for _, e := range f.Entities {
+			if e.Type == ocsf.EntityUser && e.Role == ocsf.RoleTarget {
+				out.Entity = &ocsf.Entity{Type: e.Type, Value: e.Value}
+			}
+		}
+		out.Reason += "; nothing shows that anybody entered the house of the desk: it was asked, and did it"
+		return out
+	}
 	return g.traceRequest()
+}
+
+// talkedInto returns the first reset of a partner's desk that somebody else used, where resets are all that the intruder
+// came by, and the desk's own house, which is seen, shows nobody who entered it (Clorox 2023). The first foothold is then
+// the account that was reset, and not the desk.
+func (g *group) talkedInto() *ocsf.Finding {
+	var first *ocsf.Finding
+	for _, f := range g.findings {
+		if f.Tenant == g.home {
+			return nil
+		}
+		if f.Rule == "fanout/reset-takeover" && f.Partner == g.partner && (first == nil || f.Time.Before(first.Time)) {
+			first = f
+		}
+	}
+	if first == nil || g.home == "" || !g.in.Telemetry.Sees(g.home, first.Time.Add(-AskBefore), first.End, tenant.LayerCloud) {
+		return nil
+	}
+	for _, f := range g.findings {
+		if f.Time.Before(first.Time.Add(-AskBefore)) && seeds(f) && f.Rule != "fanout/reset-takeover" {
+			return nil
+		}
+	}
+	return first
 }
 
 // lentAccount answers with a trace request where the first of the partner's accounts that the intruder has belongs
@@ -164,6 +199,13 @@ func footholdEntity(f *ocsf.Finding) (time.Time, ocsf.Entity) {
 			if ev.Event.Status == ocsf.StatusSuccess {
 				at = ev.Event.Time
 				break
+			}
+		}
+	}
+	if f.Rule == serverRule {
+		for _, e := range f.Entities {
+			if e.Type == ocsf.EntityIP {
+				return at, ocsf.Entity{Type: e.Type, Value: e.Value}
 			}
 		}
 	}

@@ -44,6 +44,8 @@ func (g *group) qualifies() bool {
 	delete(reached, g.home)
 	clients := len(reached)
 	switch {
+	case g.partner != "" && g.platformTaken():
+		return true // somebody came to the partner's platform, and its agents brought malware to a client
 	case homeIn && g.homeDetectors() >= 2:
 		return true // the house of somebody with ways into others is entered, and more than one thing says so
 	case homeIn && clients > 0:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/breakwater-project/breakwater/internal/correlate/hop"
+	"github.com/breakwater-project/breakwater/internal/intake/decode/remotetool"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 )
@@ -106,9 +107,12 @@ func (g *group) accesses() []Access {
 					have[Access{"cloud-app", strings.ToLower(p.AppID)}] = true
 				case p.HomeTenant != "" && !strings.HasPrefix(s.User, "app "):
 					have[Access{"cloud-principal", strings.ToLower(p.HomeTenant)}] = true
-				case p.AccountID != "":
+				case p.AccountID != "" && !strings.Contains(s.User, "@"): // a person's session in another cloud is none of it
 					have[Access{"cloud-account", p.AccountID}] = true
 				}
+			}
+			if len(t.CloudPrincipals) == 0 && slices.ContainsFunc(t.Accounts, func(p string) bool { return tenant.MatchAccount(p, s.User) }) {
+				have[Access{"cloud-user", s.User}] = true // a person's account at each client, and nothing else is declared
 			}
 		case s.Kind == hop.KindRMM:
 			have[Access{"remote-tool", s.Tool + "/" + s.Instance}] = true
@@ -116,6 +120,11 @@ func (g *group) accesses() []Access {
 			have[Access{"account", s.User}] = true
 		case s.Addr.IsValid():
 			have[Access{"network", s.Addr.String()}] = true
+		}
+	}
+	for _, f := range g.findings {
+		if a, ok := ordersBy(f); ok && g.ways(f.Partner) && f.Tenant != g.home {
+			have[a] = true
 		}
 	}
 	if p := g.in.Model.Partner(g.partner); p != nil {
@@ -167,7 +176,7 @@ func (g *group) reaches(a Access, id tenant.ID, from, to time.Time) *tenant.Trus
 
 func grants(t *tenant.Trust, a Access) bool {
 	switch a.Kind {
-	case "account":
+	case "account", "cloud-user":
 		return slices.ContainsFunc(t.Accounts, func(p string) bool { return tenant.MatchAccount(p, a.Value) })
 	case "network":
 		addr, err := netip.ParseAddr(a.Value)
@@ -179,6 +188,11 @@ func grants(t *tenant.Trust, a Access) bool {
 	case "remote-tool":
 		return slices.ContainsFunc(t.RemoteTools, func(r tenant.RemoteTool) bool {
 			return r.Tool+"/"+strings.ToLower(r.Instance) == a.Value || (r.Instance == "" && strings.HasPrefix(a.Value, r.Tool+"/"))
+		})
+	case "agent":
+		tool, instance, _ := strings.Cut(a.Value, "/")
+		return slices.ContainsFunc(t.RemoteTools, func(r tenant.RemoteTool) bool {
+			return remotetool.Normalise(r.Tool) == tool && (instance == "" || r.Instance == "" || strings.EqualFold(r.Instance, instance))
 		})
 	case "cloud-principal":
 		return slices.ContainsFunc(t.CloudPrincipals, func(c tenant.CloudPrincipal) bool { return strings.EqualFold(c.HomeTenant, a.Value) })
@@ -197,6 +211,8 @@ func (a Access) String() string {
 		return "an unknown way of " + a.Value + "'s into its clients"
 	case "mail":
 		return "mail from " + a.Value
+	case "agent":
+		return "orders to the agent " + strings.TrimSuffix(a.Value, "/")
 	}
 	return strings.ReplaceAll(a.Kind, "-", " ") + " " + a.Value
 }
@@ -206,8 +222,10 @@ func shows(a Access) []tenant.Layer {
 	switch a.Kind {
 	case "mail":
 		return []tenant.Layer{tenant.LayerMail}
-	case "cloud-principal", "cloud-app", "cloud-account":
+	case "cloud-principal", "cloud-app", "cloud-account", "cloud-user":
 		return []tenant.Layer{tenant.LayerCloud}
+	case "agent":
+		return []tenant.Layer{tenant.LayerEndpoint} // on the wire an order looks like every other word to the agent
 	case "remote-tool":
 		return []tenant.Layer{tenant.LayerEndpoint, tenant.LayerNetwork}
 	}

@@ -150,7 +150,8 @@ func (g *group) resetForIntruder(f *ocsf.Finding) bool {
 // somebody's account, and not yet the account.
 func (g *group) onlyReset(s *hop.Session) bool {
 	reset := slices.ContainsFunc(s.Acts, func(a hop.Act) bool { return credential(a.Detail) })
-	return g.sat[s.ID] && s.Kind == hop.KindCloud && !slices.ContainsFunc(s.Acts, func(a hop.Act) bool {
+	way := g.sat[s.ID] || reset && s.Partner == g.partner && g.partner != "" && slices.ContainsFunc(g.findings, g.resetForIntruder)
+	return way && s.Kind == hop.KindCloud && !slices.ContainsFunc(s.Acts, func(a hop.Act) bool {
 		beside := reset && strings.EqualFold(a.Detail, "Update user") // Entra's directory audit tells each reset as this, too
 		return a.Got && a.Kind != "sign-in" && !credential(a.Detail) && !beside
 	})
@@ -159,5 +160,5 @@ func (g *group) onlyReset(s *hop.Session) bool {
 // credential reports whether a directory operation concerns a password or a second factor.
 func credential(operation string) bool {
 	op := strings.ToLower(operation)
-	return strings.Contains(op, "password") || strings.Contains(op, "security info") || strings.Contains(op, "strong authentication") || strings.Contains(op, "authentication method")
+	return strings.Contains(op, "password") || strings.Contains(op, "security info") || strings.Contains(op, "strong authentication") || strings.Contains(op, "authentication method") || strings.Contains(op, "mfa.factor")
 }

@@ -32,6 +32,7 @@ func (g *group) taint() {
 	for _, r := range g.relaysOf() {
 		g.mark(r.session, r.why())
 	}
+	g.takePlatform()
 	g.followPhish()
 	g.learnAccounts()
 	g.byInfra()
@@ -52,6 +53,9 @@ func (g *group) taint() {
 // ours reports whether a session that a finding rests on is by that the intruder's: one through the partner, a
 // foreign tool's, or one from the intruder's address. A poller's endless session is not.
 func (g *group) ours(s *hop.Session, f *ocsf.Finding) bool {
+	if f.Rule == pushRule {
+		return false // its sessions are the agent's, which works for its owner, too
+	}
 	if s.Kind == hop.KindCloud || s.Kind == hop.KindRMM {
 		return (f.Severity >= ocsf.SeverityMedium || g.index.seats[f.ID] != "") && f.Rule != "fanout/tenants"
 	}
