@@ -1,16 +1,18 @@
 // Package gcp decodes Google's audit logs: entries of Cloud Audit Logs as Cloud Logging gives them (gcloud, the
-// Logs Explorer's JSON and CSV, sinks; also below "data." as Pub/Sub subscribers write them), the admin and login
-// audit of Google Workspace where it is shared with Cloud Logging, and activities of Workspace's Reports API.
+// Logs Explorer's JSON and CSV), as its sinks export them (files in Cloud Storage, messages of Pub/Sub with the entry
+// in base64 or below "data." as subscribers write it, rows of BigQuery in JSON), the admin and login audit of Google
+// Workspace where it is shared with Cloud Logging, and activities of Workspace's Reports API.
 //
-// Out come events of layer cloud with the principal, the method, the resource, the source address and the result.
+// Out come events of layer cloud with the principal, the method, the resource, the source address and the result. Where
+// a service account acts for somebody else, the first of those is the actor, and the account the user.
 // HomeTenant is the project of a service account, which its address names; ResourceTenant is the project, or for
 // Workspace the customer id. People belong to no project, so theirs stays empty.
 //
 // Sigma's rules speak names of a shipper (gcp.audit.method_name, data.protoPayload.methodName) and, for Workspace,
 // bare names of the event and its parameters (eventName, new_value); they are added where they are missing.
 //
-// Sources: Google's references of LogEntry, AuditLog and the Reports API's Activity, and "View and manage audit
-// logs for Google Workspace". No export of the Logs Explorer could be had to verify; its columns are taken to be
+// Sources: Google's references of LogEntry, AuditLog, PubsubMessage and the Reports API's Activity, "View logs routed to
+// BigQuery" (names of the columns), and "View and manage audit logs for Google Workspace". No export of the Logs Explorer could be had to verify; its columns are taken to be
 // the paths of LogEntry's fields.
 package gcp
 
@@ -25,6 +27,8 @@ import (
 func Objects() []decode.Object {
 	return []decode.Object{
 		{Name: "gcp/audit", Match: isEntry, Decode: entry},
+		{Name: "gcp/audit", Match: isRow, Decode: row},
+		{Name: "gcp/audit", Match: isPushed, Decode: pushed},
 		{Name: "google/activity", Match: isActivity, Decode: activity},
 	}
 }
@@ -65,7 +69,14 @@ func entry(o *decode.JSON, e *ocsf.Event) error {
 	} else {
 		addShipped(v)
 	}
+	audited(v)
+	return nil
+}
+
+// audited fills the event of an entry whose fields stand under LogEntry's names.
+func audited(v *decode.View) {
 	const p = "protoPayload."
+	e := v.Event
 	c := e.Cloud
 	c.Operation = v.Value(p + "methodName")
 	c.Resource = v.Value(p+"resourceName", p+"serviceName")
@@ -76,6 +87,10 @@ func entry(o *decode.JSON, e *ocsf.Event) error {
 	c.HomeTenant, c.ServicePrin = projectOf(name)
 	e.User = ocsf.User{Name: name, UID: v.Value(p + "authenticationInfo.principalSubject")}
 	e.Actor = e.User
+	if by := delegator(v, p+"authenticationInfo.serviceAccountDelegationInfo.0."); by != "" {
+		e.Actor = ocsf.User{Name: by}
+		c.HomeTenant, _ = projectOf(by)
+	}
 	e.SourceID = v.Value("insertId")
 	v.Source(p + "requestMetadata.callerIp")
 	e.Status = ocsf.StatusSuccess
@@ -91,11 +106,19 @@ func entry(o *decode.JSON, e *ocsf.Event) error {
 		logon(e, v.Value(p+"metadata.event.0.eventName"))
 	default:
 		decode.AddFields(e, ocsf.Field{Name: "gcp.audit.method_name", Value: c.Operation})
-		return nil
+		return
 	}
 	c.Provider = "google"
 	workspaceNames(e, v.Value(p+"serviceName"), p+"metadata.event", "eventName", "parameter")
-	return nil
+}
+
+// delegator returns who has a service account act for them: the first of a chain, which is in order.
+func delegator(v *decode.View, first string) string {
+	name := v.Value(first+"firstPartyPrincipal.principalEmail", first+"principalSubject")
+	if kind, rest, ok := strings.Cut(name, ":"); ok && (kind == "user" || kind == "serviceAccount") {
+		name = rest
+	}
+	return strings.ToLower(name)
 }
 
 // addShipped adds the names below "data." that rules speak of.

@@ -1,13 +1,17 @@
 // Package kubernetes decodes the audit log of a Kubernetes API server: events of audit.k8s.io as the server writes
-// them (a line each, or an EventList), and as AKS wraps them (a string in properties.log of diagnostic settings).
-// EKS and other shippers carry them in an envelope's message, which the envelope's decoder opens. GKE writes its own
-// form into Cloud Audit Logs.
+// them (a line each, or a list), as AKS wraps them (a string in properties.log of diagnostic settings), and as EKS
+// gives them by CloudWatch (a string in message of what filter-log-events, exports and subscriptions write). Other
+// shippers carry them in an envelope's message, which the envelope's decoder opens. GKE writes its own form into Cloud
+// Audit Logs.
 //
-// Out come events of layer cloud with the user, the verb, the object, the first source address and the result.
+// Out come events of layer cloud with the user, the verb, the object, the first source address and the result. Where
+// EKS tells the role behind a user, AccountID is the AWS account of it and CredentialID its access key, so that a
+// partner's role is known whatever user it is mapped to.
 // The server tells each request in stages; each stage is an event of its own. What a pod asks of its host stands
 // also under the bare names that Sigma's rules speak: hostPath, capabilities, apiGroup.
 //
-// Sources: the reference of audit.k8s.io/v1 Event and Microsoft's reference of the AKS resource logs.
+// Sources: the reference of audit.k8s.io/v1 Event, Microsoft's reference of the AKS resource logs, the reference of
+// CloudWatch Logs' FilteredLogEvent, and aws-iam-authenticator's extra fields of a user (arn, canonicalArn, accessKeyId).
 package kubernetes
 
 import (
@@ -23,6 +27,7 @@ func Objects() []decode.Object {
 	return []decode.Object{
 		{Name: "kubernetes/audit", Match: isEvent, Decode: event},
 		{Name: "kubernetes/audit", Match: isWrapped, Decode: wrapped},
+		{Name: "kubernetes/audit", Match: isLogged, Decode: logged},
 	}
 }
 
@@ -35,20 +40,36 @@ func isWrapped(o *decode.JSON) bool {
 	return strings.HasPrefix(o.First("category", "Category"), "kube-audit") && o.Has("properties.log")
 }
 
-func wrapped(o *decode.JSON, e *ocsf.Event) error {
-	inner, err := decode.Inner(o.Str("properties.log"))
+// isLogged matches an event of CloudWatch Logs that holds one of the server.
+func isLogged(o *decode.JSON) bool {
+	if !o.Has("timestamp") || !o.Has("ingestionTime") && !o.Has("logStreamName") && !o.Has("eventId") && !o.Has("id") {
+		return false
+	}
+	text := o.Str("message")
+	return strings.HasPrefix(text, "{") && strings.Contains(text, `"audit.k8s.io/`)
+}
+
+func logged(o *decode.JSON, e *ocsf.Event) error { return unwrap(o, e, "message") }
+
+// unwrap reads the event that is a string in a field of its wrapping. Its own fields go before the wrapping's.
+func unwrap(o *decode.JSON, e *ocsf.Event, field string) error {
+	inner, err := decode.Inner(o.Str(field))
 	if err != nil {
-		return fmt.Errorf("properties.log: %w", err)
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	var outer ocsf.Fields
 	for _, f := range o.Fields() {
-		if f.Name != "properties.log" {
+		if f.Name != field {
 			outer = append(outer, f)
 		}
 	}
 	e.Fields = inner.Fields()
 	decode.AddFields(e, outer...)
-	if err := event(inner, e); err != nil {
+	return event(inner, e)
+}
+
+func wrapped(o *decode.JSON, e *ocsf.Event) error {
+	if err := unwrap(o, e, "properties.log"); err != nil {
 		return err
 	}
 	e.Cloud.ResourceTenant = o.First("resourceId", "ResourceId")
@@ -71,6 +92,8 @@ func event(o *decode.JSON, e *ocsf.Event) error {
 		e.User = ocsf.User{Name: strings.ToLower(as), UID: v.Value("impersonatedUser.uid")}
 	}
 	c.ServicePrin = strings.HasPrefix(name, "system:")
+	c.AccountID = accountOf(v.Value("user.extra.arn", "user.extra.canonicalArn", "user.username"))
+	c.CredentialID = v.Value("user.extra.accessKeyId")
 	e.SourceID = v.Value("auditID")
 	if stage := v.Value("stage"); stage != "" && e.SourceID != "" {
 		e.SourceID += " " + stage
@@ -87,6 +110,15 @@ func event(o *decode.JSON, e *ocsf.Event) error {
 	e.Class, e.Activity = ocsf.ClassAPIActivity, decode.ActivityOf(c.Operation)
 	decode.AddFields(e, bareNames(e.Fields)...)
 	return nil
+}
+
+// accountOf returns the account of an ARN of AWS (arn:partition:service:region:account:resource), or "".
+func accountOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 || parts[0] != "arn" || len(parts[4]) != 12 || strings.Trim(parts[4], "0123456789") != "" {
+		return ""
+	}
+	return parts[4]
 }
 
 // object writes what a request is about: namespace/resource/name/subresource.
