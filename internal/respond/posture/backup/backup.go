@@ -10,7 +10,7 @@
 // Kinds of facts:
 //
 //   - backup.drill, subject the drill's name: tool (string: restic, borg, pg_dump, tree), restored (bool), read_data
-//     (bool), snapshot_at (time), rpo_hours (float64, from the snapshot to the drill), rto_seconds (float64), files,
+//     (bool), snapshot_at (time), rpo_hours (float64, from the snapshot to the drill; absent where the snapshot is of the future), rto_seconds (float64), files,
 //     bytes (int64), compared, missing, changed, extra (int64; absent without a manifest), rows_compared, rows_wrong
 //     (int64; databases), encrypted (int64, files that look encrypted), signs (list of strings), canaries, canaries_broken
 //     (int64; absent where none are declared), problem (string; absent where all went well)

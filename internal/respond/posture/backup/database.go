@@ -41,7 +41,7 @@ func (d *Drill) database(ctx context.Context, s *scratch, o *Outcome) (time.Time
 	if err := own(s.home(), as); err != nil {
 		return at, err
 	}
-	p := &program{dir: d.Programs, home: s.home(), as: as}
+	p := &program{dir: d.file(d.Programs), home: s.home(), as: as}
 	if p.dir == "" {
 		p.dir = serverPrograms()
 	}
@@ -160,7 +160,7 @@ func version(p string) int {
 	return n
 }
 
-// serve starts the server; stop ends it and waits.
+// serve starts the server; stop ends it and waits until the processes of its sessions have ended too.
 func (p *program) serve(ctx context.Context, dir, data, sock string) (stop func(), err error) {
 	inner, cancel := context.WithCancel(ctx)
 	cmd, err := p.command(inner, dir, "postgres", "-D", data, "-k", sock, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "unix_socket_permissions=0700", "-c", "max_connections=10")
@@ -171,6 +171,7 @@ func (p *program) serve(ctx context.Context, dir, data, sock string) (stop func(
 	if p.as != nil || isRoot() {
 		cmd.Args = append(cmd.Args, "-c", "unix_socket_permissions=0777") // its folder is closed to others, and we are another user
 	}
+	quit(cmd)
 	if err := cmd.Start(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("starting PostgreSQL: %w", err)

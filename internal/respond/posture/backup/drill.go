@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +46,8 @@ type Drill struct {
 	Limits   Limits           `yaml:"limits"`
 	Scratch  string           `yaml:"scratch"`  // where the scratch folder is made; empty: the system's folder for temporary files
 	Programs string           `yaml:"programs"` // folder of the backup programs; empty: as PATH finds them
+	// Environment names variables of ours that the backup program is given, such as AWS_ACCESS_KEY_ID; it gets no others.
+	Environment []string `yaml:"environment"`
 
 	dir string // of the drill's file; relative names begin there
 }
@@ -164,6 +168,11 @@ func (d *Drill) check() error {
 			say("%q is no path within the backup", p)
 		}
 	}
+	for _, name := range d.Environment {
+		if !variable.MatchString(name) || slices.Contains(ownVariables, name) {
+			say("environment: %q is no variable that can be passed on", name)
+		}
+	}
 	for t := range d.Rows {
 		if _, err := tableName(t); err != nil {
 			bad = append(bad, err)
@@ -178,6 +187,24 @@ func (d *Drill) check() error {
 		say("limits: bytes, files and time are more than 0")
 	}
 	return errors.Join(bad...)
+}
+
+// variable is the form of a variable's name; ownVariables are those that a drill sets itself.
+var (
+	variable     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
+	ownVariables = []string{"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME", "BORG_BASE_DIR"}
+)
+
+// passed adds the variables that the drill passes on.
+func (d *Drill) passed(env []string) ([]string, error) {
+	for _, name := range d.Environment {
+		v, ok := os.LookupEnv(name)
+		if !ok {
+			return nil, fmt.Errorf("environment: the variable %s is not set", name)
+		}
+		env = append(env, name+"="+v)
+	}
+	return env, nil
 }
 
 // inside reports whether a path with slashes stays below where it begins, once a leading slash is off.

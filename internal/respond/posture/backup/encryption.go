@@ -30,7 +30,7 @@ const (
 // promised are the first bytes of files whose names end so.
 var promised = map[string][][]byte{
 	".docx": {[]byte("PK\x03\x04")}, ".xlsx": {[]byte("PK\x03\x04")}, ".pptx": {[]byte("PK\x03\x04")}, ".odt": {[]byte("PK\x03\x04")}, ".ods": {[]byte("PK\x03\x04")},
-	".zip": {[]byte("PK")}, ".jar": {[]byte("PK")},
+	".zip": {[]byte("PK\x03\x04"), []byte("PK\x05\x06")}, ".jar": {[]byte("PK\x03\x04"), []byte("PK\x05\x06")},
 	".doc": {[]byte("\xd0\xcf\x11\xe0"), []byte("{\\rtf")}, ".xls": {[]byte("\xd0\xcf\x11\xe0"), []byte("PK\x03\x04")}, ".ppt": {[]byte("\xd0\xcf\x11\xe0")}, ".msg": {[]byte("\xd0\xcf\x11\xe0")},
 	".pdf": {[]byte("%PDF")}, ".png": {[]byte("\x89PNG")}, ".jpg": {[]byte("\xff\xd8\xff")}, ".jpeg": {[]byte("\xff\xd8\xff")}, ".gif": {[]byte("GIF8")},
 	".gz": {[]byte("\x1f\x8b")}, ".xz": {[]byte("\xfd7zXZ")}, ".7z": {[]byte("7z\xbc\xaf")}, ".zst": {[]byte("\x28\xb5\x2f\xfd")}, ".bz2": {[]byte("BZh")},
@@ -96,10 +96,35 @@ func looksEncrypted(name string, data []byte) bool {
 		return false
 	}
 	ending := strings.ToLower(path.Ext(name))
-	if heads, ok := promised[ending]; ok {
-		return !slices.ContainsFunc(heads, func(h []byte) bool { return bytes.HasPrefix(data, h) })
+	if _, ok := promised[ending]; !ok && !textual[ending] || hasKnownHead(data) {
+		return false
 	}
-	return textual[ending] && !text(data)
+	return !textual[ending] || !text(data)
+}
+
+// otherHeads begin sorts of files that are random by nature and often called by another sort's name: pictures of the web
+// and of telephones, videos, certificates' stores, databases.
+var otherHeads = [][]byte{[]byte("RIFF"), []byte("BM"), []byte("II*\x00"), []byte("MM\x00*"), []byte("\x1aE\xdf\xa3"), []byte("OggS"), []byte("ID3"), []byte("fLaC"), []byte("\x04\x22\x4d\x18"), []byte("Rar!"), []byte("LZIP")}
+
+// hasKnownHead reports whether a file begins as some sort of file does, though perhaps not the one that its name
+// promises: a picture that is called .jpg and is a PNG, a table that is called .xls and is an .xlsx, a document with a
+// password, a log that is compressed. Whoever encrypts for a ransom leaves no such beginning.
+func hasKnownHead(data []byte) bool {
+	for _, heads := range promised {
+		if slices.ContainsFunc(heads, func(h []byte) bool { return bytes.HasPrefix(data, h) }) {
+			return true
+		}
+	}
+	if slices.ContainsFunc(otherHeads, func(h []byte) bool { return bytes.HasPrefix(data, h) }) {
+		return true
+	}
+	switch {
+	case len(data) > 12 && string(data[4:8]) == "ftyp": // MP4, HEIC
+		return true
+	case len(data) > 376 && data[0] == 'G' && data[188] == 'G' && data[376] == 'G': // MPEG transport stream, called .ts
+		return true
+	}
+	return bytes.Contains(data[:min(len(data), 1024)], []byte("%PDF-")) // readers of PDF allow for what stands before
 }
 
 // text reports whether bytes are text in UTF-8, UTF-16 or a code page.

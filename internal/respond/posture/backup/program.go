@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 )
 
 // maxOutput bounds what is kept of a program's output in bytes; the rest is thrown away.
@@ -38,9 +41,21 @@ func (p *program) find(name string) (string, error) {
 	return filepath.Abs(found)
 }
 
+// searched is PATH without what is relative in it: a program that runs among restored files (borg does) would look for
+// its helpers, such as ssh, there.
+func searched(list string) string {
+	var out []string
+	for _, dir := range filepath.SplitList(list) {
+		if filepath.IsAbs(dir) {
+			out = append(out, dir)
+		}
+	}
+	return strings.Join(out, string(filepath.ListSeparator))
+}
+
 // environment is what a program is given: nothing of ours but where programs are, and the drill's own.
 func (p *program) environment() []string {
-	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "LANG=C.UTF-8", "TZ=UTC", "TMPDIR=" + p.home, "XDG_CACHE_HOME=" + p.home}, p.env...)
+	return append([]string{"PATH=" + searched(os.Getenv("PATH")), "HOME=" + p.home, "LANG=C.UTF-8", "TZ=UTC", "TMPDIR=" + p.home, "XDG_CACHE_HOME=" + p.home}, p.env...)
 }
 
 func (p *program) command(ctx context.Context, dir, name string, args ...string) (*exec.Cmd, error) {
@@ -58,23 +73,30 @@ func (p *program) command(ctx context.Context, dir, name string, args ...string)
 // run runs a program to its end in dir and returns what it wrote, capped. An error says how it ended and the last line
 // of its complaint.
 func (p *program) run(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	var out capped
+	err := p.runTo(ctx, dir, &out, name, args...)
+	return out.data.Bytes(), err
+}
+
+// runTo is run with what the program writes given to out.
+func (p *program) runTo(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
 	cmd, err := p.command(ctx, dir, name, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out, complaint capped
-	cmd.Stdout, cmd.Stderr = &out, &complaint
+	var complaint capped
+	cmd.Stdout, cmd.Stderr = out, &complaint
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return out.data.Bytes(), fmt.Errorf("%s was ended: %w", name, context.Cause(ctx))
+			return fmt.Errorf("%s was ended: %w", name, context.Cause(ctx))
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return out.data.Bytes(), fmt.Errorf("%s ended with %d: %s", name, exit.ExitCode(), lastWords(complaint.data.String()))
+			return fmt.Errorf("%s ended with %d: %s", name, exit.ExitCode(), lastWords(complaint.data.String()))
 		}
-		return out.data.Bytes(), fmt.Errorf("running %s: %w", name, err)
+		return fmt.Errorf("running %s: %w", name, err)
 	}
-	return out.data.Bytes(), nil
+	return nil
 }
 
 // capped keeps the first maxOutput bytes.
@@ -120,7 +142,7 @@ func (d *Drill) password(file, direct string) ([]string, error) {
 		if file != "" {
 			return []string{file + "=" + name}, nil
 		}
-		text, err := os.ReadFile(name)
+		text, err := readPassword(name)
 		if err != nil {
 			return nil, fmt.Errorf("the password of the repository: %w", err)
 		}
@@ -133,4 +155,16 @@ func (d *Drill) password(file, direct string) ([]string, error) {
 		return []string{direct + "=" + v}, nil
 	}
 	return nil, nil
+}
+
+// maxPassword bounds a password's file in bytes.
+const maxPassword = 64 << 10
+
+func readPassword(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return bounded.ReadAll(f, maxPassword)
 }

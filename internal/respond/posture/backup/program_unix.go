@@ -12,9 +12,10 @@ import (
 	"syscall"
 )
 
-// alone gives a program a process group of its own, which ends as a whole, and another user's rights where asked.
+// alone gives a program a session of its own, which ends as a whole, and another user's rights where asked. Without a
+// terminal it cannot ask anybody for a password and wait for ever.
 func alone(cmd *exec.Cmd, as *account) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if as != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: as.uid, Gid: as.gid}
 	}
@@ -25,6 +26,12 @@ func alone(cmd *exec.Cmd, as *account) {
 		}
 		return err
 	}
+}
+
+// quit lets PostgreSQL's server be ended by its own immediate shutdown. Its children are no part of its process group, so
+// that a session which is busy would outlive a kill of that; the server ends them, after five seconds by force.
+func quit(cmd *exec.Cmd) {
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 }
 
 // accountOf looks a user of the system up; "" is ourselves.

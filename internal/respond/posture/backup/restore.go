@@ -22,7 +22,10 @@ func (d *Drill) restic(ctx context.Context, s *scratch, names []string) (time.Ti
 	if err != nil {
 		return time.Time{}, err
 	}
-	p := &program{dir: d.Programs, env: append(env, "RESTIC_PROGRESS_FPS=0.01"), home: s.home()}
+	if env, err = d.passed(env); err != nil {
+		return time.Time{}, err
+	}
+	p := &program{dir: d.file(d.Programs), env: append(env, "RESTIC_PROGRESS_FPS=0.01"), home: s.home()}
 	repo := d.repository()
 	which := d.Snapshot
 	if which == "" {
@@ -45,6 +48,9 @@ func (d *Drill) restic(ctx context.Context, s *scratch, names []string) (time.Ti
 	}) int {
 		return a.Time.Compare(b.Time)
 	})
+	if err := p.lookedRestic(ctx, s, d.Limits.Files, repo, newest.ID); err != nil {
+		return newest.Time, err
+	}
 	args := []string{"-r", repo, "--no-lock", "--no-cache", "restore", newest.ID, "--target", s.restored()}
 	for _, n := range names {
 		args = append(args, "--include", "/"+literal(n))
@@ -66,7 +72,10 @@ func (d *Drill) borg(ctx context.Context, s *scratch, names []string) (time.Time
 	if err != nil {
 		return time.Time{}, err
 	}
-	p := &program{dir: d.Programs, home: s.home(), env: append(env, "BORG_BASE_DIR="+s.home(), "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes")}
+	if env, err = d.passed(env); err != nil {
+		return time.Time{}, err
+	}
+	p := &program{dir: d.file(d.Programs), home: s.home(), env: append(env, "BORG_BASE_DIR="+s.home(), "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes")}
 	repo := d.repository()
 	args := []string{"list", "--json"}
 	if d.Snapshot == "" {
@@ -101,7 +110,11 @@ func (d *Drill) borg(ctx context.Context, s *scratch, names []string) (time.Time
 	if err != nil {
 		return time.Time{}, fmt.Errorf("borg's time of the archive: %w", err)
 	}
-	args = []string{"extract", "--noacls", "--noxattrs", repo + "::" + list.Archives[i].Name}
+	archive := repo + "::" + list.Archives[i].Name
+	if err := p.lookedBorg(ctx, s, d.Limits.Files, archive); err != nil {
+		return at, err
+	}
+	args = []string{"extract", "--noacls", "--noxattrs", "--noflags", archive} // an immutable file could not be removed
 	for _, n := range names {
 		args = append(args, "pp:"+n) // a path, whatever characters it has
 	}
@@ -194,7 +207,13 @@ func (d *Drill) wanted(sample Manifest) []string {
 	return out
 }
 
-// described is the folder of what was restored that the manifest describes.
-func (d *Drill) described(s *scratch) string {
-	return filepath.Join(s.restored(), filepath.FromSlash(cleaned("/"+d.Root)))
+// described opens the folder of what was restored that the manifest describes. A link on the way leads nowhere outside:
+// where a backup holds the link and not the folder, it would lead to the live files, which equal the manifest always.
+func (d *Drill) described(s *scratch) (*os.Root, error) {
+	all, err := os.OpenRoot(s.restored())
+	if err != nil {
+		return nil, err
+	}
+	defer all.Close()
+	return all.OpenRoot(filepath.FromSlash(cleaned(d.Root)))
 }

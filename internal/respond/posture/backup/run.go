@@ -33,6 +33,9 @@ type Outcome struct {
 	Problem                           string // why it did not restore; empty: it did
 }
 
+// clockSlack is by how much the clock of whoever made a snapshot may be ahead of ours.
+const clockSlack = 5 * time.Minute
+
 // maxExamples bounds Outcome.Examples.
 const maxExamples = 20
 
@@ -116,7 +119,7 @@ func (d *Drill) Run(ctx context.Context, now time.Time) (o *Outcome, err error) 
 // compare holds what was restored against the manifest and looks for signs of encryption. Files are opened through a
 // root, so that no link of the backup leads out of the scratch folder.
 func (d *Drill) compare(ctx context.Context, s *scratch, want Manifest, o *Outcome) error {
-	root, err := os.OpenRoot(d.described(s))
+	root, err := d.described(s)
 	if errors.Is(err, fs.ErrNotExist) {
 		o.Hashed, o.Missing = want != nil, int64(len(want))
 		if want == nil {
@@ -231,7 +234,11 @@ func (d *Drill) asked(name string) bool {
 func (o *Outcome) Items(id tenant.ID) []evidence.Item {
 	v := map[string]any{"tool": string(o.Drill.Kind), "restored": o.Restored, "read_data": o.Restored, "rto_seconds": o.Took.Seconds()}
 	if !o.SnapshotAt.IsZero() {
-		v["snapshot_at"], v["rpo_hours"] = o.SnapshotAt.UTC(), o.At.Sub(o.SnapshotAt).Hours()
+		v["snapshot_at"] = o.SnapshotAt.UTC()
+		// A snapshot from the future tells of a clock that is wrong, and not of how much would be lost.
+		if age := o.At.Sub(o.SnapshotAt); age >= -clockSlack {
+			v["rpo_hours"] = max(age, 0).Hours()
+		}
 	}
 	if o.Restored && o.Drill.Kind != KindDatabase {
 		v["files"], v["bytes"], v["encrypted"] = o.Files, o.Bytes, o.Encrypted

@@ -287,6 +287,19 @@ func TestBorgIsRestored(t *testing.T) {
 	}
 }
 
+// within lists the processes that work in a folder or in what it was, where the system tells.
+func within(t testing.TB, dir string) []string {
+	t.Helper()
+	var out []string
+	found, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range found {
+		if at, err := os.Readlink(link); err == nil && strings.HasPrefix(at, dir+"/") {
+			out = append(out, link+" → "+at)
+		}
+	}
+	return out
+}
+
 func largest(t testing.TB, dir string) string {
 	t.Helper()
 	var name string
@@ -380,5 +393,12 @@ CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql AS $_$ SELECT 1 $_$;
 	}
 	if _, err := os.Stat("/tmp/breakwater-drill-x"); err == nil {
 		t.Error("a dump wrote outside the scratch folder")
+	}
+	put1(t, dump, []byte("DO $$ BEGIN LOOP END LOOP; END $$;\n"))
+	if o := ask("", ", limits: {time: 12s}"); o.Restored || !strings.Contains(o.Problem, "longer than the drill's limit") {
+		t.Errorf("a dump that never ends: %+v", o)
+	}
+	if left := within(t, open); len(left) > 0 {
+		t.Errorf("processes of the server go on: %v", left)
 	}
 }
