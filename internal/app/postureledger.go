@@ -94,9 +94,6 @@ func openLedger(dir string, id tenant.ID, damaged func(string)) *postureLedger {
 	if err == nil {
 		err = l.decode(data)
 	}
-	if err == nil && l.Tenant != id {
-		err = errors.New("it is another tenant's")
-	}
 	if err == nil {
 		return l
 	}
@@ -106,8 +103,13 @@ func openLedger(dir string, id tenant.ID, damaged func(string)) *postureLedger {
 }
 
 func (l *postureLedger) decode(data []byte) error {
+	whose := l.Tenant
+	l.Tenant = ""
 	if err := json.Unmarshal(data, l); err != nil {
 		return err
+	}
+	if l.Tenant != whose {
+		return errors.New("it is another tenant's")
 	}
 	if l.Controls == nil || len(l.Controls) > maxControls || len(l.Found) > keptFindings {
 		return errors.New("it is not as it was written")

@@ -87,7 +87,7 @@ func (w *watch) server(l net.Listener) (*httpServer, *api.Handler, error) {
 // drawPage draws the live page, or the part of it that a page on screen takes in.
 func (w *watch) drawPage(out io.Writer, v api.View, fragment bool) error {
 	return report.Live(out, v.Result, v.Model, report.LiveOptions{Options: report.Options{Version: w.opt.Version}, Version: v.Version,
-		At: v.At, Who: v.Who, Role: v.Role, Fragment: fragment, Held: v.Held})
+		At: v.At, Who: v.Who, Role: v.Role, Fragment: fragment, Held: v.Held, Posture: v.Posture})
 }
 
 // serverTLS makes the configuration of everything that is listened on with TLS.

@@ -26,6 +26,8 @@ type Visitor struct {
 	Who, Role string
 	May       bool // read texts, release, delete and report; else only look at the list
 	At        time.Time
+	Held      bool // there is a page of held mail
+	Posture   bool // there is a page of posture
 }
 
 // QuarantineView is what the list of held mail shows. The texts of the filter are as they were entered.
@@ -98,8 +100,8 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, pages Quarantine
 	}
 }
 
-func visitor(who *authz.Principal) Visitor {
-	return Visitor{Who: who.ID, Role: string(who.Role), May: who.May(authz.RoleAnalyst), At: time.Now().UTC()}
+func (h *Handler) visitor(who *authz.Principal) Visitor {
+	return Visitor{Who: who.ID, Role: string(who.Role), May: who.May(authz.RoleAnalyst), At: time.Now().UTC(), Held: h.opt.Quarantine != nil, Posture: h.opt.Posture != nil}
 }
 
 // filterKeys are the keys of a list's URL that lead back to it.
@@ -131,7 +133,7 @@ func (h *Handler) quarantinePage(c *call, pages QuarantinePages) error {
 func (h *Handler) drawQuarantine(c *call, pages QuarantinePages, v QuarantineView, status int) error {
 	in := c.URL.Query()
 	filter := filterOf(in)
-	v.Visitor, v.Query = visitor(c.who), filter.Encode()
+	v.Visitor, v.Query = h.visitor(c.who), filter.Encode()
 	v.Tenant, v.State, v.From, v.Text, v.Since = filter.Get("tenant"), filter.Get("state"), filter.Get("from"), filter.Get("text"), filter.Get("since")
 	switch v.State {
 	case "":
@@ -179,7 +181,7 @@ func (h *Handler) heldPage(c *call, pages QuarantinePages) error {
 
 // drawHeld fills a view of one message in and answers with it.
 func (h *Handler) drawHeld(c *call, pages QuarantinePages, v HeldView, status int) error {
-	v.Visitor, v.Query = visitor(c.who), filterOf(c.URL.Query()).Encode()
+	v.Visitor, v.Query = h.visitor(c.who), filterOf(c.URL.Query()).Encode()
 	err := h.fillHeld(c, &v)
 	var p *Problem
 	switch {

@@ -37,6 +37,7 @@ type View struct {
 	Status  Status
 	At      time.Time
 	Held    bool // there is a page of held mail
+	Posture bool // there is a page of posture
 }
 
 // LoginView is what the login form shows.
@@ -53,6 +54,9 @@ func (h *Handler) pages() {
 	h.mux.HandleFunc("POST /logout", h.logout)
 	if q, ok := h.opt.Pages.(QuarantinePages); ok && h.opt.Quarantine != nil {
 		h.quarantinePages(q)
+	}
+	if p, ok := h.opt.Pages.(PosturePages); ok && h.opt.Posture != nil {
+		h.posturePages(p)
 	}
 }
 
@@ -81,7 +85,7 @@ func (h *Handler) livePage(w http.ResponseWriter, r *http.Request) {
 	}
 	n := h.sights.of(who.Scope).current()
 	p, err := h.opt.Pages.Live(View{Result: n.Result, Model: n.Model, Version: n.Version, Who: who.ID, Role: string(who.Role), Status: h.statusFor(who.Scope), At: time.Now().UTC(),
-		Held: h.opt.Quarantine != nil}, fragment)
+		Held: h.opt.Quarantine != nil, Posture: h.opt.Posture != nil}, fragment)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -170,11 +174,11 @@ func (h *Handler) cookie(r *http.Request) string {
 // ourPath returns a path of ours to go on to; what leads elsewhere becomes the page itself.
 func ourPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.IsAbs() || u.Host != "" || u.Path != "/" && !heldPath.MatchString(u.Path) || strings.Contains(next, `\`) || strings.HasPrefix(next, "//") {
+	if err != nil || u.IsAbs() || u.Host != "" || u.Path != "/" && !ownPath.MatchString(u.Path) || strings.Contains(next, `\`) || strings.HasPrefix(next, "//") {
 		return "/"
 	}
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
 }
 
-// heldPath is a page of held mail.
-var heldPath = regexp.MustCompile(`^/quarantine(/[0-9a-f]{4,64})?$`)
+// ownPath is a page of held mail or of posture.
+var ownPath = regexp.MustCompile(`^/(quarantine(/[0-9a-f]{4,64})?|posture(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?)$`)

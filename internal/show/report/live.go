@@ -35,6 +35,7 @@ type LiveOptions struct {
 	Role     string
 	Fragment bool // only what a page on screen takes in: no style, no script
 	Held     bool // there is a page of held mail to lead to
+	Posture  bool // likewise of posture
 }
 
 // Live writes the page of a result that goes on: the report's page, which keeps itself up to date by the server-sent
