@@ -94,6 +94,7 @@ func TestUnixRulesMatch(t *testing.T) {
 		"macOS: a file":                       {endpointSecurity(`"create":{"destination":{"new_path":{"dir":{"path":"/Library/StartupItems"},"filename":"a.plist"}}}`), "Startup Item File Created - MacOS"},
 		"osquery on macOS":                    {`{"name":"es_process_events","hostIdentifier":"mac7","unixTime":1789964125,"columns":{"pid":"77","path":"/usr/bin/dscl","cmdline":"dscl . -create /Users/x","cdhash":"a"},"action":"added"}` + "\n", "Creation Of A Local User Account"},
 		"osquery on Linux":                    {`{"name":"process_events","hostIdentifier":"web1","unixTime":1789964125,"columns":{"pid":"78","path":"/usr/bin/chattr","cmdline":"chattr -i /etc/passwd","syscall":"execve"},"action":"added"}` + "\n", "Remove Immutable File Attribute"},
+		"syslog: sudo":                        {inSyslog("sudo", "  alice : TTY=pts/0 ; PWD=/ ; USER=#-1 ; COMMAND=/bin/bash\n"), "Sudo Privilege Escalation CVE-2019-14287 - Builtin"},
 		"syslog: sshd":                        {inSyslog("sshd", "fatal: Corrupted MAC on input\n"), "Suspicious OpenSSH Daemon Error"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,8 @@
 // own. A message that none of them knows is an event of class 0 and source syslog/<app>, so that nothing is lost.
 //
 // Header fields are facility, severity, hostname, appname, procid, msgid, <sd-id>.<param> and message, and
-// syslog.hostname, which no message can set. A date without a year takes it from when the line was received, or in
+// syslog.hostname, which no message can set. What sudo says of a command stands under its own names too (TTY, PWD, USER,
+// COMMAND), and whoever asked for it is the actor. A date without a year takes it from when the line was received, or in
 // a file from the nearest date that has one; never from this machine's clock. A date without a zone is UTC. A line
 // that can't be dated goes to the sink with that reason.
 package syslog
@@ -199,6 +200,12 @@ func event(h *header, at time.Time) *ocsf.Event {
 		e.Process = &ocsf.Process{Image: h.app, PID: h.proc}
 	}
 	e.Fields = append(e.Fields, h.data...)
+	if e.Source == "syslog/sudo" {
+		by, named := sudo(message)
+		e.Actor = ocsf.User{Name: by}
+		e.User = e.Actor
+		e.Fields = append(e.Fields, named...)
+	}
 	e.Fields.Sort()
 	return e
 }
