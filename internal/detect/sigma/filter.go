@@ -104,10 +104,11 @@ func parseFilter(n *yaml.Node, values placeholders) (*Filter, error) {
 	if f.Rules, err = listOf(body, "rules", MaxRules); err != nil {
 		return nil, err
 	}
+	if len(f.Rules) == 0 { // an empty list must not come to mean any
+		return nil, at(rules, "filter: no rules: name them by id or name, or write any")
+	}
 	if rules.Kind == yaml.ScalarNode && len(f.Rules) == 1 && (strings.EqualFold(f.Rules[0], "any") || strings.EqualFold(f.Rules[0], "all")) {
 		f.Rules = nil
-	} else if rules.Kind == yaml.ScalarNode && len(f.Rules) == 0 {
-		return nil, at(rules, "filter: no rules: name them by id or name, or write any")
 	}
 	if c := entry(body, "condition"); c == nil || c.Kind != yaml.ScalarNode {
 		return nil, at(body, "filter: one condition is needed")

@@ -116,6 +116,8 @@ func TestCorrelationsDoNotSeeWhatAFilterLeavesOut(t *testing.T) {
 func TestFiltersThatAreRefusedSayWhyAndWhere(t *testing.T) {
 	for _, c := range []struct{ name, filter, want string }{
 		{"no rules", filtering("f", "", "x: {User: adm}\ncondition: not x"), "no rules"},
+		{"an empty list of rules is not any", filtering("f", "", "rules: []\nx: {User: adm}\ncondition: not x"), "no rules"},
+		{"rules without a value", filtering("f", "", "rules:\nx: {User: adm}\ncondition: not x"), "no rules"},
 		{"rules as a mapping", filtering("f", "", "rules: {a: b}\nx: {User: adm}\ncondition: not x"), "a text or a list of texts"},
 		{"no condition", filtering("f", "", "rules: [a]\nx: {User: adm}"), "one condition"},
 		{"several conditions", filtering("f", "", "rules: [a]\nx: {User: adm}\ncondition: [x, not x]"), "one condition"},
