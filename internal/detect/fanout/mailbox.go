@@ -71,7 +71,7 @@ var mailboxesRule = rule{
 	add: func(d *Detector, f *ocsf.Finding, t *touch) {
 		if a := t.Event.Src.IP; a.IsValid() {
 			role := ocsf.RoleInfrastructure
-			if d.declared(t.Event, a) {
+			if d.declared(t.Event, a) || d.atHome(t.Event) {
 				role = ocsf.RoleSource
 			}
 			f.AddEntity(ocsf.EntityIP, a.String(), role)

@@ -27,6 +27,8 @@ const (
 type takeouts struct {
 	Places map[string]int64           // partner and network → Unix seconds of the last success
 	Began  map[tenant.PartnerID]int64 // Unix seconds of the partner's first sign-in
+	First  map[string]int64           // partner and network → Unix seconds of the first success of all
+	Maybe  map[string]int64           // networks that were new when a service that tells no factor let somebody in
 	Open   map[string]*takeout        // tenant, account and address
 }
 
@@ -39,7 +41,7 @@ type takeout struct {
 }
 
 func newTakeouts() takeouts {
-	return takeouts{Places: map[string]int64{}, Began: map[tenant.PartnerID]int64{}, Open: map[string]*takeout{}}
+	return takeouts{Places: map[string]int64{}, Began: map[tenant.PartnerID]int64{}, First: map[string]int64{}, Maybe: map[string]int64{}, Open: map[string]*takeout{}}
 }
 
 // oneFactor reports whether a sign-in tells that a password alone was enough.
@@ -75,6 +77,10 @@ func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 		near := network(e.Src.IP)
 		place := string(e.Partner) + "\x00" + near
 		_, known := t.Places[place]
+		if _, ok := t.First[place]; !ok {
+			detect.MakeRoom(t.First, maxPlaces, func(at int64) int64 { return at })
+			t.First[place] = now
+		}
 		if !known && oneFactor(e) && now-t.Began[e.Partner] >= int64(TakeoutWarm/time.Second) && !d.declared(e, e.Src.IP) {
 			if t.Open[key] == nil {
 				detect.MakeRoom(t.Open, maxTakeouts, func(o *takeout) int64 { return o.Since })
@@ -88,8 +94,14 @@ func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 			}
 			return
 		}
-		detect.MakeRoom(t.Places, maxPlaces, func(at int64) int64 { return at })
-		t.Places[place] = now
+		if first, ok := t.Maybe[place]; known || c.MFA == "multiFactorAuthentication" || strings.EqualFold(e.Fields.Value("additionalEventData.MFAUsed"), "Yes") || now-t.Began[e.Partner] < int64(TakeoutWarm/time.Second) || ok && now-first >= int64(TakeoutFor/time.Second) {
+			detect.MakeRoom(t.Places, maxPlaces, func(at int64) int64 { return at })
+			t.Places[place] = now
+			delete(t.Maybe, place)
+		} else if !ok { // a service that tells no factor says of a new network only that somebody is there
+			detect.MakeRoom(t.Maybe, maxPlaces, func(at int64) int64 { return at })
+			t.Maybe[place] = now
+		}
 		return
 	}
 	o := t.Open[key]
@@ -105,6 +117,12 @@ func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 	}
 }
 
+// atHome reports whether a partner's people have come from the network of an event's address for some days.
+func (d *Detector) atHome(e *ocsf.Event) bool {
+	first, ok := d.takeouts.First[string(e.Partner)+"\x00"+network(e.Src.IP)]
+	return ok && e.Time.Unix()-first >= int64(TakeoutWarm/time.Second)
+}
+
 // forgetTakeouts makes the network of a sign-in that came to nothing a known place, and lets go of old ones.
 func (d *Detector) forgetTakeouts(now time.Time) {
 	t := &d.takeouts
@@ -116,6 +134,16 @@ func (d *Detector) forgetTakeouts(now time.Time) {
 			t.Places[string(o.Partner)+"\x00"+o.Network] = o.Since
 		}
 		delete(t.Open, k)
+	}
+	for k, at := range t.First { // a year later it is new again
+		if now.Unix()-at > 4*int64(placesFor/time.Second) {
+			delete(t.First, k)
+		}
+	}
+	for k, at := range t.Maybe {
+		if now.Unix()-at > int64(placesFor/time.Second) {
+			delete(t.Maybe, k)
+		}
 	}
 	for k, at := range t.Places {
 		if now.Unix()-at > int64(placesFor/time.Second) {
