@@ -152,8 +152,6 @@ func joinsByPath(f *ocsf.Finding, p *tenant.Partner, m *tenant.Model) bool {
 	switch {
 	case atHome(f, p):
 		return f.Severity >= ocsf.SeverityHigh
-	case onPath(f, p) && f.Rule == pushRule:
-		return true // a platform's orders of one hand reach several clients
 	case onPath(f, p):
 		return f.Severity >= ocsf.SeverityHigh || f.Detector == "recon" || f.Rule == "fanout/logon-failures"
 	}

@@ -143,7 +143,8 @@ func (d *Detector) follow(e *ocsf.Event, emit detect.Emit) {
 	case c == nil:
 		return
 	case e.Remote != nil && e.Remote.Act == "install" && e.Time.Unix()-c.Last <= int64(InstallFor/time.Second):
-		if tool := e.Remote.Tool; tool == c.Tool || d.sanctioned(e) {
+		// PsExec's service comes and goes with each use; a tool for people needs a program that installs it.
+		if tool := e.Remote.Tool; tool == c.Tool || tool == "psexec" || c.Did&runs == 0 || d.sanctioned(e) {
 			return
 		}
 		k = installs

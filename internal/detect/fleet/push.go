@@ -36,7 +36,7 @@ func weighs(k kind) bool {
 }
 
 // strong reports whether one host alone weighs medium.
-func strong(k kind) bool { return k&(destroys|rewrites|installs|weakens) != 0 }
+func strong(k kind) bool { return k&(destroys|rewrites|weakens) != 0 }
 
 // lands reports whether what was ordered did its work on the host. Malware that was put away did not.
 func lands(k kind) bool {
@@ -118,11 +118,14 @@ func (d *Detector) approved(id tenant.TrustID, at time.Time) *tenant.Approval {
 func (p *push) tell(c *chain, emit detect.Emit) {
 	f := p.Finding
 	var all kind
-	alone, landed := 0, 0
+	alone, landed, brought := 0, 0, 0
 	for _, k := range p.Hosts {
 		all |= k
 		if strong(k) {
 			alone++
+		}
+		if k&installs != 0 {
+			brought++
 		}
 		if lands(k) {
 			landed++
@@ -130,7 +133,7 @@ func (p *push) tell(c *chain, emit detect.Emit) {
 	}
 	f.Severity, f.Confidence, f.Outcome = ocsf.SeverityLow, 40, ocsf.OutcomeAttempted
 	switch {
-	case alone >= 2 && all&(rewrites|decodes|fetches|runs|installs) != 0 || all&(destroys|rewrites) == destroys|rewrites:
+	case alone >= 2 && all&(rewrites|decodes|fetches|runs) != 0 || brought >= 2 || all&(destroys|rewrites) == destroys|rewrites:
 		f.Severity, f.Confidence = ocsf.SeverityHigh, 85
 	case alone >= 1 || len(p.Hosts) >= StoppedHosts:
 		f.Severity, f.Confidence = ocsf.SeverityMedium, 60
