@@ -24,11 +24,11 @@ const (
 
 // gophishCampaign is a campaign as GoPhish's API and its export give it.
 type gophishCampaign struct {
-	ID       json.Number `json:"id"`
-	Name     string      `json:"name"`
-	Launch   time.Time   `json:"launch_date"`
-	Results  []recipient `json:"results"`
-	Timeline []event     `json:"timeline"`
+	ID   json.Number `json:"id"`
+	Name string      `json:"name"`
+	// Each by itself, so that one that is broken costs no other.
+	Results  []json.RawMessage `json:"results"`
+	Timeline []json.RawMessage `json:"timeline"`
 }
 
 type recipient struct {
@@ -36,7 +36,24 @@ type recipient struct {
 	Position string    `json:"position"`
 	Status   string    `json:"status"`
 	SendDate time.Time `json:"send_date"`
-	Reported bool      `json:"reported"`
+	Reported yesNo     `json:"reported"`
+}
+
+// yesNo is true or false, which some exports of GoPhish's data hold as a text or a number.
+type yesNo bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (y *yesNo) UnmarshalJSON(raw []byte) error {
+	word := strings.ToLower(strings.TrimSpace(strings.Trim(string(raw), `"`)))
+	switch {
+	case slices.Contains(affirmativeWords, word):
+		*y = true
+	case slices.Contains(negativeWords, word), word == "null":
+		*y = false
+	default:
+		return errors.New("neither yes nor no")
+	}
+	return nil
 }
 
 type event struct {
@@ -66,7 +83,7 @@ func readGophishJSON(ctx context.Context, in evidence.Input, sink evidence.Sink)
 	var list []json.RawMessage
 	if len(raw) > 0 && raw[0] == '[' {
 		if err := json.Unmarshal(raw, &list); err != nil {
-			return fmt.Errorf("reading %s as campaigns of GoPhish: %w", in.Name, err)
+			return fmt.Errorf("reading %s as campaigns of GoPhish: %s", in.Name, withoutContent(err))
 		}
 	} else {
 		list = []json.RawMessage{raw}
@@ -78,9 +95,9 @@ func readGophishJSON(ctx context.Context, in evidence.Input, sink evidence.Sink)
 		var c gophishCampaign
 		if err := json.Unmarshal(one, &c); err != nil {
 			if len(list) == 1 {
-				return fmt.Errorf("reading %s as a campaign of GoPhish: %w", in.Name, err)
+				return fmt.Errorf("reading %s as a campaign of GoPhish: %s", in.Name, withoutContent(err))
 			}
-			sink.Bad(int64(n+1), "a campaign that cannot be read: "+err.Error())
+			sink.Bad(int64(n+1), "a campaign that cannot be read: "+withoutContent(err))
 			continue
 		}
 		if len(c.Results) > maxRecipients {
@@ -95,17 +112,25 @@ func readGophishJSON(ctx context.Context, in evidence.Input, sink evidence.Sink)
 }
 
 func (c *gophishCampaign) facts(in *evidence.Input, record int64, sink evidence.Sink) error {
-	did := happenings(c.Timeline)
+	did, broken := happenings(c.Timeline)
+	if broken > 0 {
+		sink.Bad(record, fmt.Sprintf("%d events of the campaign cannot be read", broken))
+	}
 	name := c.Name
 	if name == "" {
 		name = stem(in.Name) + " " + c.ID.String()
 	}
-	for _, to := range c.Results {
+	for n, raw := range c.Results {
+		var to recipient
+		if err := json.Unmarshal(raw, &to); err != nil {
+			sink.Bad(record, fmt.Sprintf("recipient %d: %s", n+1, withoutContent(err)))
+			continue
+		}
 		if !strings.Contains(to.Email, "@") {
 			sink.Bad(record, "a recipient without an address")
 			continue
 		}
-		r := result{campaign: name, team: to.Position, sent: to.SendDate, reports: to.Reported, knowsOpened: true, knowsEntered: true, knowsReports: true}
+		r := result{campaign: name, team: to.Position, sent: to.SendDate, reports: bool(to.Reported), knowsOpened: true, knowsEntered: true, knowsReports: true}
 		if err := r.gophishStatus(to.Status); err != nil {
 			sink.Bad(record, err.Error())
 			continue
@@ -144,15 +169,18 @@ func (r *result) add(did []event) {
 }
 
 // happenings sorts events by who they are about.
-func happenings(list []event) map[string][]event {
-	out := map[string][]event{}
-	for _, e := range list {
-		if e.Email != "" {
+func happenings(list []json.RawMessage) (out map[string][]event, broken int) {
+	out = map[string][]event{}
+	for _, raw := range list {
+		var e event
+		if err := json.Unmarshal(raw, &e); err != nil {
+			broken++
+		} else if e.Email != "" {
 			who := strings.ToLower(e.Email)
 			out[who] = append(out[who], e)
 		}
 	}
-	return out
+	return out, broken
 }
 
 func give(in *evidence.Input, record int64, mail string, r *result, sink evidence.Sink) error {
@@ -202,7 +230,7 @@ func readGophishEvents(ctx context.Context, in evidence.Input, sink evidence.Sin
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", in.Name, err)
 		}
-		mail := strings.ToLower(cells[at[1]])
+		mail := strings.TrimPrefix(strings.ToLower(cells[at[1]]), "'")
 		if mail == "" {
 			continue // about the campaign itself
 		}
@@ -218,7 +246,11 @@ func readGophishEvents(ctx context.Context, in evidence.Input, sink evidence.Sin
 				sink.Bad(line, fmt.Sprintf("more than %d recipients in one file", maxRecipients))
 				continue
 			}
-			p = &got{line: line, r: result{campaign: stem(in.Name) + " " + k.campaign, knowsOpened: true, knowsEntered: true, knowsReports: true}}
+			name, exact := campaignOf(in.Name)
+			if !exact {
+				name += " " + k.campaign
+			}
+			p = &got{line: line, r: result{campaign: name, knowsOpened: true, knowsEntered: true, knowsReports: true}}
 			people[k] = p
 		}
 		p.r.add([]event{{Email: mail, Time: t, Message: cells[at[3]]}})

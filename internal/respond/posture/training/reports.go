@@ -52,11 +52,17 @@ var mailReports = evidence.Format{
 			}
 			var r report
 			if err := json.Unmarshal(line, &r); err != nil {
-				sink.Bad(n, "no report in JSON: "+err.Error())
+				sink.Bad(n, "no report: "+withoutContent(err))
 				continue
 			}
 			if r.Time.IsZero() || !strings.Contains(r.Reporter, "@") || r.Verdict == nil || r.Thanked == nil {
 				sink.Bad(n, "a report without time, reporter or verdict")
+				continue
+			}
+			switch r.Verdict.Verdict {
+			case "clean", "suspicious", "phish":
+			default:
+				sink.Bad(n, "a report whose verdict is none of clean, suspicious and phish")
 				continue
 			}
 			item := evidence.Item{Tenant: in.Tenant, Kind: KindReport, Subject: Pseudonym(in.Tenant, r.Reporter), At: r.Time.UTC(),

@@ -2,7 +2,6 @@ package training
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -66,13 +65,13 @@ var completions = &tableReader{
 		case isDone:
 			v["completed"], v["completed_at"] = true, done
 		case at.cell("done", cells) != "":
-			return evidence.Item{}, fmt.Errorf("%q is no date on which somebody completed a course; write it as 2026-05-31", clip(at.cell("done", cells)))
+			return evidence.Item{}, errors.New("what stands for the day of completion is no date; write it as 2026-05-31")
 		case slices.Contains(completionWords, status) || slices.Contains(affirmativeWords, status):
 			v["completed"] = true
 		case at["done"] >= 0 || slices.Contains(negativeWords, status):
 			v["completed"] = false
 		default:
-			return evidence.Item{}, fmt.Errorf("%q does not say whether the course was completed", clip(status))
+			return evidence.Item{}, errors.New("the status does not say whether the course was completed")
 		}
 		return evidence.Item{Kind: KindCompletion, Subject: who, At: in.At, Values: v}, nil
 	},

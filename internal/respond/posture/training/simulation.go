@@ -2,7 +2,6 @@ package training
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ func (r *result) gophishStatus(status string) error {
 		r.delivered = true
 	case "sending", "scheduled", "queued", "retrying", "error", "error sending email", "unknown", "":
 	default:
-		return fmt.Errorf("%q is no state of a recipient", clip(status))
+		return errors.New("a status that GoPhish has not")
 	}
 	return nil
 }
@@ -71,7 +70,7 @@ var simulations = &tableReader{
 		}
 		r := result{campaign: at.cell("campaign", cells), team: at.cell("team", cells)}
 		if r.campaign == "" {
-			r.campaign = stem(in.Name) // GoPhish writes a file a campaign and names it nowhere inside
+			r.campaign, _ = campaignOf(in.Name) // GoPhish writes a file a campaign and names it nowhere inside
 		}
 		if at["clicked"] < 0 { // GoPhish
 			if err := r.gophishStatus(at.cell("status", cells)); err != nil {
@@ -81,7 +80,7 @@ var simulations = &tableReader{
 		} else {
 			known := false
 			if r.clicked, known, _ = happened(at, "clicked", cells); !known {
-				return evidence.Item{}, fmt.Errorf("%q does not say whether the link was clicked", clip(cells[at["clicked"]]))
+				return evidence.Item{}, errors.New("the cell for clicks does not say whether the link was clicked")
 			}
 			r.opened, r.knowsOpened, _ = happened(at, "opened", cells)
 			r.entered, r.knowsEntered, _ = happened(at, "entered", cells)
@@ -107,11 +106,35 @@ var simulationTable = evidence.Format{
 	Read: simulations.read,
 }
 
-// stem is a file's name without folders, archive and extension.
+// stem is a file's name without folders, archive and extension, and without what a browser adds to a second download.
 func stem(name string) string {
 	name = name[strings.LastIndexAny(name, "/\\!")+1:]
 	for _, ext := range [...]string{".gz", ".zst", ".csv", ".json", ".jsonl", ".txt"} {
 		name = strings.TrimSuffix(name, ext)
 	}
+	if before, number, ok := cutLast(name, " ("); ok && strings.Trim(number, "0123456789") == ")" {
+		name = before
+	}
 	return name
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// campaignOf is the campaign that a file of GoPhish's is called after: "NAME - Results.csv" and "NAME - Events.csv", with
+// which what both say of one message comes together; exact is false where the file is called otherwise.
+// Source: GoPhish, static/js/src/app/campaign_results.js (exportAsCSV).
+func campaignOf(file string) (name string, exact bool) {
+	name = stem(file)
+	for _, scope := range [...]string{" - Results", " - Events"} {
+		if before, ok := strings.CutSuffix(name, scope); ok && strings.TrimSpace(before) != "" {
+			return strings.TrimSpace(before), true
+		}
+	}
+	return name, false
 }

@@ -174,6 +174,10 @@ func (s *sums) teams() []string {
 	return out
 }
 
+// few reports whether a sum over a team would be over so few of its people that it says what a person did: a team may be
+// large, and a campaign have gone to two of it.
+func (s *sums) few(team string, people int) bool { return team != Everybody && people < SmallestTeam }
+
 func (s *sums) of(team, who string) bool { return team == Everybody || s.team[who] == team }
 
 func is(it *evidence.Item, name string) bool {
@@ -198,10 +202,12 @@ func (s *sums) simulations(team string) *evidence.Item {
 	var firsts, each []float64
 	var last time.Time
 	knows := false
+	who := map[string]bool{}
 	for _, list := range by {
 		var sent, first time.Time
 		for _, it := range list {
 			all++
+			who[it.Subject] = true
 			if is(it, "clicked") {
 				clicked++
 			}
@@ -235,7 +241,7 @@ func (s *sums) simulations(team string) *evidence.Item {
 			firsts = append(firsts, first.Sub(sent).Minutes())
 		}
 	}
-	if all == 0 {
+	if all == 0 || s.few(team, len(who)) {
 		return nil
 	}
 	v := map[string]any{"campaigns": int64(len(by)), "delivered": int64(all), "clicked": int64(clicked), "entered": int64(entered),
@@ -292,7 +298,7 @@ func (s *sums) coursesOf(team string) *evidence.Item {
 			overdue++
 		}
 	}
-	if all == 0 {
+	if all == 0 || s.few(team, all) {
 		return nil
 	}
 	if at.IsZero() {
@@ -332,7 +338,7 @@ func (s *sums) repeatClickers(team string) *evidence.Item {
 			repeat++
 		}
 	}
-	if len(by) == 0 {
+	if len(by) == 0 || s.few(team, len(by)) {
 		return nil
 	}
 	return &evidence.Item{Kind: KindRepeatClickers, At: last.UTC(), Values: map[string]any{"people": int64(len(by)), "repeat": int64(repeat), "share": float64(repeat) / float64(len(by))}}

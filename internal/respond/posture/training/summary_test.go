@@ -152,3 +152,21 @@ func TestSummariseKnowsNoOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestALargeTeamOfWhichFewWereAsked has a team of six on the roster of which two got the message.
+func TestALargeTeamOfWhichFewWereAsked(t *testing.T) {
+	var items []evidence.Item
+	for i := range 6 {
+		items = append(items, evidence.Item{Tenant: "acme", Kind: KindPerson, Subject: fmt.Sprintf("person %d", i), At: day(3, 1), Values: map[string]any{"team": "Board"}})
+	}
+	items = append(items, shotAt("acme", 1, "Board", "spring", day(3, 2), "e"), shotAt("acme", 2, "Board", "spring", day(3, 2), ""))
+	got := Summarise("acme", items, now)
+	for _, kind := range []string{KindSimulations, KindRepeatClickers} {
+		if v := sumOf(t, got, kind, "Board"); v != nil {
+			t.Errorf("%s tells what two people did: %v", kind, v)
+		}
+		if sumOf(t, got, kind, Everybody) == nil {
+			t.Errorf("%s: nothing of everybody", kind)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (c columns) cell(name string, cells []string) string {
 
 // person returns the pseudonym of a row's person.
 func (c columns) person(in *evidence.Input, cells []string) (string, error) {
-	mail := c.cell("mail", cells)
+	mail := strings.TrimPrefix(c.cell("mail", cells), "'") // GoPhish writes that before what a spreadsheet would take for a formula
 	local, domain, ok := strings.Cut(mail, "@")
 	if !ok || local == "" || domain == "" || len(mail) > 320 {
 		return "", errors.New("no address of a person in the column " + strings.Join(mailColumns[:3], ", ") + " …")
@@ -105,10 +105,17 @@ func (c columns) person(in *evidence.Input, cells []string) (string, error) {
 // when reads a cell that may hold a time. Days and months are only told apart where the year comes first, or by
 // points, with which the day stands first.
 func when(cell string) (time.Time, bool) {
+	if len(cell) < 8 { // numbers and words, which are many
+		return time.Time{}, false
+	}
+	if len(cell) == len(time.DateOnly) && cell[4] == '-' {
+		t, err := time.Parse(time.DateOnly, cell)
+		return t, err == nil && t.Year() > 1971 && t.Year() < 2100
+	}
 	if t, ok := decode.ParseTime(cell); ok {
 		return t, true
 	}
-	for _, layout := range [...]string{"2006-01-02", "02.01.2006 15:04:05", "02.01.2006 15:04", "02.01.2006", "2006/01/02", "Jan 2, 2006", "2 Jan 2006", "January 2, 2006"} {
+	for _, layout := range [...]string{"02.01.2006 15:04:05", "02.01.2006 15:04", "02.01.2006", "2006/01/02", "Jan 2, 2006", "2 Jan 2006", "January 2, 2006"} {
 		if t, err := time.Parse(layout, cell); err == nil && t.Year() > 1971 && t.Year() < 2100 {
 			return t, true
 		}

@@ -4,7 +4,8 @@
 //
 // Nobody's name or address is in a fact. A person is named by the first 16 hexadecimal digits of the SHA-256 of the
 // tenant's id and the address, so that the same person is the same in all of a tenant's files and in no other
-// tenant's. That keeps names out of reports and statements; it hides nobody from somebody who has the roster.
+// tenant's. That keeps names out of reports and statements; it hides nobody from somebody who has the roster. What is
+// said of a broken row gives its line and not what stands in it, and an address in any other column is taken for none.
 //
 // Kinds of facts about persons, whose subject is the pseudonym:
 //
@@ -29,7 +30,10 @@ package training
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
@@ -71,11 +75,33 @@ func text(v string) (string, error) {
 	return v, nil
 }
 
-// put sets a text value unless it is empty.
+// put sets a text value unless it is empty. An address where a team, course or campaign should stand is nobody's to see:
+// of a team it is left out (some directories put the chief's there), of anything else it is an error.
 func put(values map[string]any, name, v string) error {
 	v, err := text(v)
-	if v != "" {
+	if err == nil && strings.Contains(v, "@") {
+		if name == "team" {
+			return nil
+		}
+		err = fmt.Errorf("an address stands where the %s should: are the row's cells shifted?", name)
+	}
+	if err == nil && v != "" {
 		values[name] = v
 	}
 	return err
+}
+
+// withoutContent says why JSON cannot be read, without what stands in it: the library's own words quote texts.
+func withoutContent(err error) string {
+	var syntax *json.SyntaxError
+	var form *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("broken JSON at byte %d", syntax.Offset)
+	case errors.As(err, &form) && form.Field != "":
+		return "a value of the wrong form under " + clip(form.Field)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the JSON is cut off"
+	}
+	return "a value of the wrong form"
 }
