@@ -16,15 +16,18 @@ var roster = &tableReader{
 		if err != nil {
 			return evidence.Item{}, err
 		}
-		v := map[string]any{}
-		if err := put(v, "team", at.cell("team", cells)); err != nil {
+		key := [3]string{at.cell("team", cells), at.cell("since", cells), at.cell("left", cells)}
+		v, err := at.shared.values(key, func(v map[string]any) error {
+			if t, ok := when(key[1]); ok {
+				v["since"] = t
+			}
+			if t, ok := when(key[2]); ok {
+				v["left"] = t
+			}
+			return put(v, "team", key[0])
+		})
+		if err != nil {
 			return evidence.Item{}, err
-		}
-		if t, ok := when(at.cell("since", cells)); ok {
-			v["since"] = t
-		}
-		if t, ok := when(at.cell("left", cells)); ok {
-			v["left"] = t
 		}
 		return evidence.Item{Kind: KindPerson, Subject: who, At: in.At, Values: v}, nil
 	},
@@ -49,32 +52,42 @@ var completions = &tableReader{
 		if err != nil {
 			return evidence.Item{}, err
 		}
-		v := map[string]any{}
-		if err := errors.Join(put(v, "course", at.cell("course", cells)), put(v, "team", at.cell("team", cells))); err != nil {
+		// What a row says of its person is the same for many.
+		v, err := at.shared.values([5]string{at.cell("course", cells), at.cell("team", cells), at.cell("due", cells), at.cell("done", cells), at.cell("status", cells)},
+			func(v map[string]any) error { return completed(v, at, cells) })
+		if err != nil {
 			return evidence.Item{}, err
-		}
-		due, dated := when(at.cell("due", cells))
-		if dated {
-			v["due"] = due
-		}
-		done, isDone := when(at.cell("done", cells))
-		status := strings.ToLower(at.cell("status", cells))
-		switch {
-		case slices.Contains(incompleteWords, status):
-			v["completed"] = false
-		case isDone:
-			v["completed"], v["completed_at"] = true, done
-		case at.cell("done", cells) != "":
-			return evidence.Item{}, errors.New("what stands for the day of completion is no date; write it as 2026-05-31")
-		case slices.Contains(completionWords, status) || slices.Contains(affirmativeWords, status):
-			v["completed"] = true
-		case at["done"] >= 0 || slices.Contains(negativeWords, status):
-			v["completed"] = false
-		default:
-			return evidence.Item{}, errors.New("the status does not say whether the course was completed")
 		}
 		return evidence.Item{Kind: KindCompletion, Subject: who, At: in.At, Values: v}, nil
 	},
+}
+
+// completed reads what a row says of a course.
+func completed(v map[string]any, at columns, cells []string) error {
+	if err := errors.Join(put(v, "course", at.cell("course", cells)), put(v, "team", at.cell("team", cells))); err != nil {
+		return err
+	}
+	due, dated := when(at.cell("due", cells))
+	if dated {
+		v["due"] = due
+	}
+	done, isDone := when(at.cell("done", cells))
+	status := strings.ToLower(at.cell("status", cells))
+	switch {
+	case slices.Contains(incompleteWords, status):
+		v["completed"] = false
+	case isDone:
+		v["completed"], v["completed_at"] = true, done
+	case at.cell("done", cells) != "":
+		return errors.New("what stands for the day of completion is no date; write it as 2026-05-31")
+	case slices.Contains(completionWords, status) || slices.Contains(affirmativeWords, status):
+		v["completed"] = true
+	case at.in["done"] >= 0 || slices.Contains(negativeWords, status):
+		v["completed"] = false
+	default:
+		return errors.New("the status does not say whether the course was completed")
+	}
+	return nil
 }
 
 var completionTable = evidence.Format{

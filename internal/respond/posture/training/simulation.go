@@ -72,7 +72,7 @@ var simulations = &tableReader{
 		if r.campaign == "" {
 			r.campaign, _ = campaignOf(in.Name) // GoPhish writes a file a campaign and names it nowhere inside
 		}
-		if at["clicked"] < 0 { // GoPhish
+		if at.in["clicked"] < 0 { // GoPhish
 			if err := r.gophishStatus(at.cell("status", cells)); err != nil {
 				return evidence.Item{}, err
 			}

@@ -26,15 +26,14 @@ const Everybody = "everybody"
 // other tenants and from later than now are passed by. The sums carry the time of the newest fact that they rest on.
 // The answer doesn't depend on the order of the items.
 func Summarise(id tenant.ID, items []evidence.Item, now time.Time) []evidence.Item {
-	s := &sums{tenant: id, now: now, team: map[string]string{}, teamAt: map[string]time.Time{}, people: map[string]bool{}, left: map[string]bool{},
-		results: map[shot]*evidence.Item{}, courses: map[string]*courses{}}
-	mine := make([]*evidence.Item, 0, len(items))
+	s := &sums{tenant: id, now: now, people: map[string]*person{}, results: map[shot]*evidence.Item{}, courses: map[string]*courses{}}
+	var mine []*evidence.Item
 	for i := range items {
 		if it := &items[i]; it.Tenant == id && !it.At.After(now) && strings.HasPrefix(it.Kind, "training.") {
 			mine = append(mine, it)
 		}
 	}
-	slices.SortStableFunc(mine, func(a, b *evidence.Item) int { // the newest word on somebody's team counts
+	older := func(a, b *evidence.Item) int { // the newest word on somebody's team counts
 		if c := a.At.Compare(b.At); c != 0 {
 			return c
 		}
@@ -42,15 +41,18 @@ func Summarise(id tenant.ID, items []evidence.Item, now time.Time) []evidence.It
 			return c
 		}
 		return int(a.From.Line - b.From.Line)
-	})
+	}
+	if !slices.IsSortedFunc(mine, older) { // a million rows of one file are
+		slices.SortStableFunc(mine, older)
+	}
 	for _, it := range mine {
 		s.add(it)
 	}
 	var out []evidence.Item
-	for _, team := range s.teams() {
-		for _, one := range [...]func(string) *evidence.Item{s.simulations, s.coursesOf, s.repeatClickers} {
-			if it := one(team); it != nil {
-				it.Tenant, it.Subject = id, team
+	for _, t := range s.teams() {
+		for _, one := range [...]func(*team) *evidence.Item{s.simulations, s.coursesOf, s.repeatClickers} {
+			if it := one(t); it != nil {
+				it.Tenant, it.Subject = id, t.name
 				out = append(out, *it)
 			}
 		}
@@ -73,13 +75,32 @@ type courses struct {
 	at      time.Time
 }
 
+// person is what is known of one.
+type person struct {
+	team     string
+	rostered bool // on a roster, which knows the team better than a simulator's list of addresses
+	settled  bool // a roster has said the team
+	left     bool
+}
+
+// team is what is summed up together: a team that is large enough, or everybody.
+type team struct {
+	name    string
+	people  []string // who should have done courses: those of the roster, or whom the learning platform names
+	results []given
+}
+
+// given is one simulated message that arrived.
+type given struct {
+	shot
+	it *evidence.Item
+}
+
 type sums struct {
 	tenant   tenant.ID
 	now      time.Time
-	team     map[string]string // person → team
-	teamAt   map[string]time.Time
-	people   map[string]bool // of a roster
-	left     map[string]bool
+	people   map[string]*person
+	roster   bool // somebody is on one
 	rosterAt time.Time
 	results  map[shot]*evidence.Item
 	courses  map[string]*courses
@@ -88,17 +109,19 @@ type sums struct {
 
 func (s *sums) add(it *evidence.Item) {
 	who := it.Subject
-	if t, ok := it.Values["team"].(string); ok && (it.Kind == KindPerson || s.teamAt[who].IsZero()) {
-		s.team[who] = t
-		if it.Kind == KindPerson { // the roster knows better than a simulator's list of addresses
-			s.teamAt[who] = it.At
-		}
+	p := s.people[who]
+	if p == nil {
+		p = &person{}
+		s.people[who] = p
+	}
+	if t, ok := it.Values["team"].(string); ok && (it.Kind == KindPerson || !p.settled) {
+		p.team, p.settled = t, p.settled || it.Kind == KindPerson
 	}
 	switch it.Kind {
 	case KindPerson:
 		left, ok := it.Values["left"].(time.Time)
-		s.people[who], s.left[who] = true, ok && !left.After(s.now)
-		s.rosterAt = it.At
+		p.rostered, p.left = true, ok && !left.After(s.now)
+		s.roster, s.rosterAt = true, it.At
 	case KindCompletion:
 		s.course(it)
 	case KindSimulationResult:
@@ -157,18 +180,39 @@ func (s *sums) shot(it *evidence.Item) {
 	}
 }
 
-// teams lists the teams that are large enough to be spoken of, after everybody.
-func (s *sums) teams() []string {
+// teams returns everybody, and then the teams that are large enough to be spoken of, by name. Each person and result is
+// looked at once, however many teams there are.
+func (s *sums) teams() []*team {
 	count := map[string]int{}
-	for who, t := range s.team {
-		if !s.left[who] {
-			count[t]++
+	for _, p := range s.people {
+		if !p.left && p.team != "" {
+			count[p.team]++
 		}
 	}
-	out := []string{Everybody}
-	for _, t := range slices.Sorted(maps.Keys(count)) {
-		if count[t] >= SmallestTeam && t != Everybody {
-			out = append(out, t)
+	all := &team{name: Everybody}
+	out, by := []*team{all}, map[string]*team{}
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		if count[name] >= SmallestTeam && name != Everybody {
+			by[name] = &team{name: name}
+			out = append(out, by[name])
+		}
+	}
+	for k, it := range s.results {
+		if !is(it, "delivered") {
+			continue
+		}
+		all.results = append(all.results, given{k, it})
+		if t := by[s.people[k.person].team]; t != nil {
+			t.results = append(t.results, given{k, it})
+		}
+	}
+	for who, p := range s.people {
+		if p.left || s.roster && !p.rostered || !s.roster && s.courses[who] == nil {
+			continue
+		}
+		all.people = append(all.people, who)
+		if t := by[p.team]; t != nil {
+			t.people = append(t.people, who)
 		}
 	}
 	return out
@@ -176,28 +220,18 @@ func (s *sums) teams() []string {
 
 // few reports whether a sum over a team would be over so few of its people that it says what a person did: a team may be
 // large, and a campaign have gone to two of it.
-func (s *sums) few(team string, people int) bool { return team != Everybody && people < SmallestTeam }
-
-func (s *sums) of(team, who string) bool { return team == Everybody || s.team[who] == team }
+func (t *team) few(people int) bool { return t.name != Everybody && people < SmallestTeam }
 
 func is(it *evidence.Item, name string) bool {
 	v, _ := it.Values[name].(bool)
 	return v
 }
 
-// delivered are the results of a team's people, by campaign.
-func (s *sums) delivered(team string) map[string][]*evidence.Item {
-	out := map[string][]*evidence.Item{}
-	for k, it := range s.results {
-		if is(it, "delivered") && s.of(team, k.person) {
-			out[k.campaign] = append(out[k.campaign], it)
-		}
+func (s *sums) simulations(t *team) *evidence.Item {
+	by := map[string][]*evidence.Item{} // by campaign
+	for _, g := range t.results {
+		by[g.campaign] = append(by[g.campaign], g.it)
 	}
-	return out
-}
-
-func (s *sums) simulations(team string) *evidence.Item {
-	by := s.delivered(team)
 	var all, reports, clicked, entered, prone int
 	var firsts, each []float64
 	var last time.Time
@@ -241,7 +275,7 @@ func (s *sums) simulations(team string) *evidence.Item {
 			firsts = append(firsts, first.Sub(sent).Minutes())
 		}
 	}
-	if all == 0 || s.few(team, len(who)) {
+	if all == 0 || t.few(len(who)) {
 		return nil
 	}
 	v := map[string]any{"campaigns": int64(len(by)), "delivered": int64(all), "clicked": int64(clicked), "entered": int64(entered),
@@ -266,23 +300,13 @@ func median(list []float64) float64 {
 
 // coursesOf counts a team's people who completed a course within the year. Where there is no roster, people are those
 // whom the learning platform names.
-func (s *sums) coursesOf(team string) *evidence.Item {
+func (s *sums) coursesOf(t *team) *evidence.Item {
 	if len(s.courses) == 0 {
 		return nil
 	}
-	people := s.people
-	if len(people) == 0 {
-		people = map[string]bool{}
-		for who := range s.courses {
-			people[who] = true
-		}
-	}
 	var all, done, overdue int
 	var at time.Time // of what the platform says; a new roster makes old completions no newer
-	for who := range people {
-		if s.left[who] || !s.of(team, who) {
-			continue
-		}
+	for _, who := range t.people {
 		all++
 		c := s.courses[who]
 		if c == nil {
@@ -298,7 +322,7 @@ func (s *sums) coursesOf(team string) *evidence.Item {
 			overdue++
 		}
 	}
-	if all == 0 || s.few(team, all) {
+	if all == 0 || t.few(all) {
 		return nil
 	}
 	if at.IsZero() {
@@ -307,15 +331,16 @@ func (s *sums) coursesOf(team string) *evidence.Item {
 	return &evidence.Item{Kind: KindCourses, At: at, Values: map[string]any{"people": int64(all), "completed": int64(done), "share": float64(done) / float64(all), "overdue": int64(overdue)}}
 }
 
-func (s *sums) repeatClickers(team string) *evidence.Item {
+func (s *sums) repeatClickers(t *team) *evidence.Item {
 	by := map[string][]*evidence.Item{}
 	var last time.Time
-	for k, it := range s.results {
-		if is(it, "delivered") && s.of(team, k.person) && !s.left[k.person] {
-			by[k.person] = append(by[k.person], it)
-			if it.At.After(last) {
-				last = it.At
-			}
+	for _, g := range t.results {
+		if s.people[g.person].left {
+			continue
+		}
+		by[g.person] = append(by[g.person], g.it)
+		if g.it.At.After(last) {
+			last = g.it.At
 		}
 	}
 	repeat := 0
@@ -338,7 +363,7 @@ func (s *sums) repeatClickers(team string) *evidence.Item {
 			repeat++
 		}
 	}
-	if len(by) == 0 || s.few(team, len(by)) {
+	if len(by) == 0 || t.few(len(by)) {
 		return nil
 	}
 	return &evidence.Item{Kind: KindRepeatClickers, At: last.UTC(), Values: map[string]any{"people": int64(len(by)), "repeat": int64(repeat), "share": float64(repeat) / float64(len(by))}}

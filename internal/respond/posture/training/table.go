@@ -36,8 +36,34 @@ var (
 	negativeWords    = []string{"false", "no", "0", "n", "nein", "non", "-", ""}
 )
 
-// columns are where a table holds what is looked for; -1: nowhere.
-type columns map[string]int
+// columns are where a table holds what is looked for.
+type columns struct {
+	in     map[string]int // -1: nowhere
+	shared *sharing
+}
+
+// sharing lets facts that say the same of different people hold one map of values, which nobody changes: of a million
+// people on a roster there are as many as teams and days.
+type sharing struct{ held map[any]map[string]any }
+
+// maxShared bounds how many maps are remembered; beyond, memory is begun anew.
+const maxShared = 10_000
+
+// values returns the values for a key that names all that they are made of; fill makes them where they are new.
+func (s *sharing) values(key any, fill func(map[string]any) error) (map[string]any, error) {
+	if v, ok := s.held[key]; ok {
+		return v, nil
+	}
+	v := map[string]any{}
+	if err := fill(v); err != nil {
+		return nil, err
+	}
+	if s.held == nil || len(s.held) >= maxShared {
+		s.held = map[any]map[string]any{}
+	}
+	s.held[key] = v
+	return v, nil
+}
 
 // tableReader reads one sort of table: a fact a row.
 type tableReader struct {
@@ -53,9 +79,9 @@ func (r *tableReader) read(ctx context.Context, in evidence.Input, sink evidence
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", in.Name, err)
 	}
-	at := columns{}
+	at := columns{map[string]int{}, &sharing{}}
 	for name, names := range r.columns {
-		at[name] = rows.Column(names...)
+		at.in[name] = rows.Column(names...)
 	}
 	for n := 0; ; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
@@ -86,7 +112,7 @@ func (r *tableReader) read(ctx context.Context, in evidence.Input, sink evidence
 
 // cell returns what stands in a column, or "".
 func (c columns) cell(name string, cells []string) string {
-	if i := c[name]; i >= 0 {
+	if i := c.in[name]; i >= 0 {
 		return cells[i]
 	}
 	return ""
@@ -126,10 +152,10 @@ func when(cell string) (time.Time, bool) {
 // happened reads a cell that holds a time where something happened, or yes and no; known is false where the column is
 // missing or its text is neither.
 func happened(c columns, name string, cells []string) (did, known bool, at time.Time) {
-	if c[name] < 0 {
+	if c.in[name] < 0 {
 		return false, false, time.Time{}
 	}
-	cell := cells[c[name]]
+	cell := cells[c.in[name]]
 	if t, ok := when(cell); ok {
 		return true, true, t
 	}
