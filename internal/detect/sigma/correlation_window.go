@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -61,6 +62,12 @@ type inWindow struct {
 	origins []*origin
 }
 
+// ongoing is a match of a correlation that may go on.
+type ongoing struct {
+	episode uint64
+	member  int
+}
+
 // sample is one event kept as evidence.
 type sample struct {
 	member int
@@ -79,6 +86,7 @@ type window struct {
 	last    []int64 // by member: its latest match
 	chains  []chain // by way, of temporal_ordered
 	counts  map[string]int
+	ongoing map[ongoing]int64 // the times at which matches of correlations that may go on stand in the list
 	sum     exactSum
 	sorted  []float64
 	numbers int
@@ -146,11 +154,9 @@ func (w *window) put(m inWindow) int {
 	added := m.weight
 	if m.episode != 0 {
 		// A match of a correlation that goes on is the same match, later.
-		if i := slices.IndexFunc(w.list, func(x inWindow) bool { return x.episode == m.episode && x.member == m.member }); i >= 0 {
+		if i := w.find(ongoing{m.episode, m.member}); i >= 0 {
 			added = max(0, m.weight-w.list[i].weight)
-			w.forget(&w.list[i])
-			w.list = slices.Delete(w.list, i, i+1)
-			w.tenant.matches--
+			w.take(i)
 		}
 	}
 	if len(w.list) >= MaxWindow {
@@ -164,8 +170,41 @@ func (w *window) put(m inWindow) int {
 	return added
 }
 
+// find returns where a match that goes on stands in the list, or -1. The list is in the order of time.
+func (w *window) find(k ongoing) int {
+	at, ok := w.ongoing[k]
+	if !ok {
+		return -1
+	}
+	i, _ := slices.BinarySearchFunc(w.list, at, func(m inWindow, at int64) int { return cmp.Compare(m.at, at) })
+	for ; i < len(w.list) && w.list[i].at == at; i++ {
+		if w.list[i].episode == k.episode && w.list[i].member == k.member {
+			return i
+		}
+	}
+	return -1
+}
+
+// take takes one match out of the list; what is moved for it is the shorter side.
+func (w *window) take(i int) {
+	w.forget(&w.list[i])
+	if i >= len(w.list)/2 {
+		w.list = slices.Delete(w.list, i, i+1)
+		w.tenant.matches--
+		return
+	}
+	copy(w.list[1:i+1], w.list[:i])
+	w.cut(1)
+}
+
 // remember counts a match in; forget takes it out again.
 func (w *window) remember(m *inWindow) {
+	if m.episode != 0 {
+		if w.ongoing == nil {
+			w.ongoing = map[ongoing]int64{}
+		}
+		w.ongoing[ongoing{m.episode, m.member}] = m.at
+	}
 	w.events += m.weight
 	switch {
 	case w.last != nil:
@@ -186,6 +225,9 @@ func (w *window) remember(m *inWindow) {
 }
 
 func (w *window) forget(m *inWindow) {
+	if m.episode != 0 {
+		delete(w.ongoing, ongoing{m.episode, m.member})
+	}
 	w.events -= m.weight
 	switch {
 	case w.last != nil || !m.counted:
@@ -316,7 +358,7 @@ func (w *window) dropSample(i int) {
 
 // origins returns the different origins of the window's matches, newest first, and whether all are there.
 func (w *window) origins() (out []*origin, all bool) {
-	seen := map[*origin]bool{}
+	seen := make(map[*origin]bool, min(len(w.list), maxOrigins))
 	for i := len(w.list) - 1; i >= 0; i-- {
 		if len(w.list)-i > maxScanned {
 			return out, false
@@ -339,7 +381,7 @@ func (w *window) origins() (out []*origin, all bool) {
 func (w *window) release() {
 	w.tenant.matches -= len(w.list)
 	w.tenant.samples -= len(w.samples)
-	w.list, w.samples, w.held = nil, nil, nil
+	w.list, w.samples, w.held, w.ongoing = nil, nil, nil, nil
 }
 
 // clip shortens and folds a value, so that values compare as Sigma's do.
