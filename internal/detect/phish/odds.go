@@ -98,18 +98,17 @@ func (v *verdict) odds() learned.Prior {
 	return learned.Prior{Odds: sum + soft, Soft: soft, Firm: firm}
 }
 
-// learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation
-// it adds nothing that speaks for it, and a third of what speaks against it: a partner's mail looks honest by its
-// words even when an intruder writes it.
+// learnedOdds returns what the model adds to the log odds of the reasons. To proven mail of a declared organisation it
+// adds nothing that speaks for it, and a third of what speaks against it where training alone calls it phishing: a
+// partner's mail looks honest by its words even when an intruder writes it, and what is new about it, the reasons tell.
 func (d *Detector) learnedOdds(x *message, v *verdict, prior learned.Prior) float64 {
 	if d.learned == nil {
 		return 0
 	}
-	add := d.learned.Odds(x.vector(v), prior) - (BaseOdds + prior.Odds)
 	if v.authentic {
-		add = max(0, min(add, 3)) / 3
+		return max(0, min(d.learned.Odds(x.vector(v), learned.Prior{}), 3)) / 3
 	}
-	return add
+	return d.learned.Odds(x.vector(v), prior) - (BaseOdds + prior.Odds)
 }
 
 func (x *message) vector(v *verdict) *learned.Vector {
