@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/breakwater-project/breakwater/internal/app"
 	"github.com/breakwater-project/breakwater/internal/platform/bounded"
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
@@ -37,6 +38,7 @@ controls say what must hold of it. What is not known is never a pass, neither is
 // postureFlags are those of every command that judges evidence in folders.
 type postureFlags struct {
 	config, controls, policy, now, tenant, kev string
+	telemetry                                  []string
 }
 
 func (f *postureFlags) flags(cmd *cobra.Command) {
@@ -45,6 +47,7 @@ func (f *postureFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.policy, "policy", "", "a file of the site's settings and exceptions")
 	cmd.Flags().StringVar(&f.kev, "kev", "", "CISA's catalogue of exploited vulnerabilities; what posture update has kept where it is left out")
 	cmd.Flags().StringVar(&f.now, "now", "", "judge as of this time (RFC 3339, or a date) instead of the clock's")
+	cmd.Flags().StringArrayVar(&f.telemetry, "telemetry", nil, "logs, read as scan does: how declared ways in are used, and which consoles the internet reaches (needs --config; may be repeated)")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "only this tenant; files directly in the folders are its own")
 }
 
@@ -63,6 +66,8 @@ type posturing struct {
 	now     time.Time
 	reading *posture.Reading
 	only    tenant.ID
+
+	telemetry *app.PostureTelemetry // nil: no logs were given
 }
 
 // library loads the controls that ship, and the site's own. A control of the site's that does not load is an error: a
@@ -165,6 +170,25 @@ func (f *postureFlags) read(ctx context.Context, c *console, dirs []string) (*po
 		return nil, err
 	}
 	tellReading(c.err, p.reading)
+	if p.telemetry, err = f.logs(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// logs reads the telemetry that was named.
+func (f *postureFlags) logs(ctx context.Context) (*app.PostureTelemetry, error) {
+	if len(f.telemetry) == 0 {
+		return nil, nil
+	}
+	s, err := app.NewSetup(app.Options{ConfigPath: f.config, Paths: f.telemetry})
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := app.Posture(ctx, s, f.telemetry)
+	if err != nil {
+		return nil, fmt.Errorf("reading the telemetry: %w", err)
+	}
 	return p, nil
 }
 
@@ -205,7 +229,7 @@ func (p *posturing) tenants() []tenant.Tenant {
 func (p *posturing) check(ctx context.Context, l *posture.Library) ([]*posture.Report, error) {
 	var out []*posture.Report
 	for _, t := range p.tenants() {
-		r, err := l.For(t, p.policy).Check(ctx, slices.Concat(p.reading.Of(t.ID).Items, p.knowledge.Facts(t.ID)), p.now)
+		r, err := l.For(t, p.policy).Check(ctx, slices.Concat(p.reading.Of(t.ID).Items, p.knowledge.Facts(t.ID), p.telemetry.Items(t.ID, p.reading.Of(t.ID).Items)), p.now)
 		if err != nil {
 			return nil, err
 		}

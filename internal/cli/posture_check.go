@@ -74,6 +74,7 @@ its content, and holds it against every control. The exit code is 1 where a cont
 The table shows what does not pass; json, jsonl and csv hold every control of every tenant.`,
 		Example: `  breakwater posture check ./evidence
   breakwater posture check --config breakwater.yaml --policy policy.yaml --fail-on high ./evidence
+  breakwater posture check --config breakwater.yaml --telemetry ./logs ./evidence
   breakwater posture check --tenant acme -o jsonl ./acme-exports | jq 'select(.status != "pass")'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

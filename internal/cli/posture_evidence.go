@@ -23,16 +23,21 @@ func newPostureEvidenceAdd(c *console) *cobra.Command {
 	var f posture.Fact
 	var at, attach, cfg string
 	var values []string
+	var r remote
 	cmd := &cobra.Command{
-		Use:   "add DIR",
+		Use:   "add [DIR]",
 		Short: "Write a fact down that no export tells",
 		Long: `Add appends one fact to facts.jsonl in the tenant's folder below DIR. Values are NAME=VALUE: true, false, a number,
 a time as RFC 3339, or a text; [a, b] is a list. With --attach the fact carries the name and the SHA-256 of a file
-that shows it; keep the file.`,
+that shows it; keep the file. With --server and no folder the fact goes to a running server, which notes who added it.`,
 		Example: `  breakwater posture evidence add --tenant acme --kind incident.exercise --subject stolen-remote-tool --value through_partner=true --value open_actions=0 ./evidence
-  breakwater posture evidence add --tenant acme --kind logging.retention --subject firewall --value days=365 --by j.smith --attach ./screenshot.png ./evidence`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+  breakwater posture evidence add --tenant acme --kind logging.retention --subject firewall --value days=365 --by j.smith --attach ./screenshot.png ./evidence
+  breakwater posture evidence add --server https://breakwater.example:8443 --tenant acme --kind logging.retention --subject firewall --value days=365`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && r.server == "" && os.Getenv("BREAKWATER_SERVER") == "" || len(args) == 1 && r.server != "" {
+				return usage("name either a folder or a server with --server")
+			}
 			f.At = time.Now().UTC().Truncate(time.Second)
 			if at != "" {
 				var err error
@@ -69,6 +74,9 @@ that shows it; keep the file.`,
 			if _, err := posture.ParseFact(line); err != nil {
 				return usage("the fact is not taken: %v", err)
 			}
+			if len(args) == 0 {
+				return addServerFact(cmd, c, &r, f)
+			}
 			name := filepath.Join(args[0], string(f.Tenant), "facts.jsonl")
 			if err := appendLine(name, line); err != nil {
 				return err
@@ -87,6 +95,7 @@ that shows it; keep the file.`,
 	cmd.Flags().StringArrayVar(&values, "value", nil, "NAME=VALUE (may be repeated)")
 	cmd.Flags().StringVar(&attach, "attach", "", "a file that shows it; its name and SHA-256 are kept, the file is not")
 	cmd.Flags().StringVar(&cfg, "config", "", "the file that declares tenants, to check the tenant's name by")
+	r.flags(cmd)
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,17 +46,29 @@ var pillarColumns = []listColumn[pillarRow]{
 
 func newPostureShow(c *console) *cobra.Command {
 	var f postureFlags
+	var r remote
 	var format string
 	cmd := &cobra.Command{
-		Use:   "show DIR…",
+		Use:   "show [DIR…]",
 		Short: "Show tenants by pillar, and every control, the worst first",
+		Long: `Show judges the evidence in folders, or with --server and no folder asks a running server what it judged last: all
+tenants by pillar, or with --tenant every control of one.`,
 		Example: `  breakwater posture show ./evidence
   breakwater posture show --config breakwater.yaml --tenant acme ./evidence
-  breakwater posture show -o csv ./evidence > pillars.csv`,
-		Args: cobra.MinimumNArgs(1),
+  breakwater posture show -o csv ./evidence > pillars.csv
+  breakwater posture show --server https://breakwater.example:8443 --tenant acme`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
+			}
+			if len(args) == 0 {
+				if r.server == "" && os.Getenv("BREAKWATER_SERVER") == "" {
+					return usage("name the folders of evidence, or a server with --server")
+				}
+				return showServerPosture(cmd, c, &r, format, f.tenant)
+			}
+			if r.server != "" {
+				return usage("--server: the server has folders of its own; leave %s out", args[0])
 			}
 			p, err := f.read(cmd.Context(), c, args)
 			if err != nil {
@@ -78,6 +91,7 @@ func newPostureShow(c *console) *cobra.Command {
 		},
 	}
 	f.flags(cmd)
+	r.flags(cmd)
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: table|json|jsonl|csv")
 	return cmd
 }

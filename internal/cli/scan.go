@@ -24,6 +24,7 @@ func newScan(c *console) *cobra.Command {
 	var o app.Options
 	var format, failOn string
 	var quiet bool
+	var doors []string
 	cmd := &cobra.Command{
 		Use:   "scan PATH…",
 		Short: "Read logs and say who comes through whom",
@@ -33,6 +34,7 @@ never stops the rest. Without --config, a breakwater.yaml in one of the folders 
 everything belongs to one tenant without partners.`,
 		Example: `  breakwater scan ./logs
   breakwater scan --config breakwater.yaml -o html ./logs > report.html
+  breakwater scan --config breakwater.yaml -o html --posture ./evidence ./logs > report.html
   breakwater scan --rules ./sigma --indicators iocs.csv -o jsonl ./logs | jq .reason
   breakwater scan --fail-on high ./logs || echo "something to look at"`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -52,6 +54,9 @@ everything belongs to one tenant without partners.`,
 			if !slices.Contains(formats, format) {
 				return usage("-o %s: use one of %s", format, strings.Join(formats, ", "))
 			}
+			if len(doors) > 0 && format != "html" {
+				return usage("--posture adds a section to -o html; `breakwater posture check --telemetry` judges by the same evidence")
+			}
 			o.Paths = args
 			s, err := app.NewSetup(o)
 			if err != nil {
@@ -59,12 +64,16 @@ everything belongs to one tenant without partners.`,
 			}
 			bar := newProgress(c.err, !quiet)
 			s.Progress = bar.update
-			k, err := app.Investigate(cmd.Context(), s, args, nil)
+			k, judge, err := investigate(cmd.Context(), s, args, doors)
 			bar.done()
 			if err != nil {
 				return err
 			}
-			if err := write(c.out, format, k); err != nil {
+			board, err := judge(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			if err := write(c.out, format, k, board); err != nil {
 				return fmt.Errorf("writing the result: %w", err)
 			}
 			return failing(k.Result, level)
@@ -75,6 +84,7 @@ everything belongs to one tenant without partners.`,
 	cmd.Flags().StringArrayVar(&o.Indicators, "indicators", nil, "a file of indicators: CSV, STIX 2.1 bundle or plain list (may be repeated)")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "output format: "+strings.Join(formats, "|"))
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 where a finding is at this level or above")
+	cmd.Flags().StringArrayVar(&doors, "posture", nil, "a folder of evidence, a folder a tenant: the page gets a section of posture (may be repeated)")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "no progress bar")
 	return cmd
 }
@@ -92,7 +102,7 @@ func failing(r *campaign.Result, level ocsf.Severity) error {
 	return nil
 }
 
-func write(w io.Writer, format string, k *app.Case) error {
+func write(w io.Writer, format string, k *app.Case, doors *report.Doors) error {
 	r, m := k.Result, k.Model
 	switch format {
 	case "json":
@@ -104,7 +114,7 @@ func write(w io.Writer, format string, k *app.Case) error {
 	case "ocsf":
 		return report.OCSF(w, r, m)
 	case "html":
-		return report.HTML(w, r, m, report.Options{Version: version(), Traced: k.Ways()})
+		return report.HTML(w, r, m, report.Options{Version: version(), Traced: k.Ways(), Posture: doors})
 	}
 	return report.Table(w, r, m, colour(w))
 }

@@ -33,6 +33,7 @@ type Options struct {
 	Version string    // of the program, for the foot of the page
 	Made    time.Time // when it was written, for the foot; zero: not said
 	MaxRows int       // findings shown at most; 0: MaxRows
+	Posture *Doors    // whether doors were locked; nil: nobody judged
 	Traced  []Traced  // ways in which sources of incidents may have come; nil: the likeliest alone is shown, as the result has it
 }
 
@@ -106,6 +107,7 @@ type page struct {
 	Tenants     []tenant.ID
 	Campaigns   []campaignView
 	Calm        *calm
+	Doors       *doorsView // nil: nobody judged posture
 	Layers      []tenant.Layer
 	Matrix      []matrixView
 	Meaning     []meaningView
@@ -186,6 +188,7 @@ func newPage(res *campaign.Result, model *tenant.Model, opt Options) (*page, err
 		c := n.calm(res)
 		p.Calm = &c
 	}
+	p.Doors = newDoors(opt.Posture)
 	p.ways(clean, opt.Traced)
 	p.matrix(clean)
 	p.findings(clean)
