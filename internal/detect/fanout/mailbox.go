@@ -53,7 +53,9 @@ func (d *Detector) mailboxes(e *ocsf.Event, emit detect.Emit) {
 	if s.Burst == nil {
 		g := d.guesses[e.Tenant]
 		s.Warm = g != nil && e.Time.Sub(g.First) < MailboxWarm
+		s.Known = true
 	}
+	s.Known = s.Known && e.Src.IP.IsValid() && d.atHome(e) && !d.declared(e, e.Src.IP)
 	d.touched(s, e, who, emit)
 }
 
@@ -82,7 +84,11 @@ var mailboxesRule = rule{
 		b := s.Burst
 		f.Severity, f.Confidence, f.Outcome = ocsf.SeverityMedium, 65, ocsf.OutcomeSucceeded
 		f.Reason = fmt.Sprintf("%s opened the mail or files of %d people within %s; its own most so far is %d.", s.Value, b.Most, MailboxWindow, b.Highest)
-		if s.Warm {
+		switch {
+		case s.Known: // a partner's declared network is a jump host's, too; an undeclared one of long standing is where people sit
+			f.Severity, f.Confidence = ocsf.SeverityLow, 40
+			f.Reason += " It came from the network from which this partner's people have come for days."
+		case s.Warm:
 			f.Severity, f.Confidence = ocsf.SeverityLow, 35
 			f.Reason += " The watch had just begun: warm-up, nobody has a habit yet."
 		}

@@ -61,11 +61,15 @@ func copies(e *ocsf.Event) bool {
 // takeout looks at one act of a partner's person in a cloud.
 func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 	c := e.Cloud
-	if c == nil || c.ServicePrin || e.Partner == "" || e.Direction == ocsf.DirectionOut || !e.Src.IP.IsValid() || e.User.Name == "" {
+	if c == nil || c.ServicePrin || e.Partner == "" && !(c.Provider == "aws" && copies(e)) || e.Direction == ocsf.DirectionOut || !e.Src.IP.IsValid() || e.User.Name == "" {
 		return
 	}
 	t, now := &d.takeouts, e.Time.Unix()
 	who := localPart(e.User.Name)
+	role := c.Provider == "aws" && strings.HasPrefix(c.Operation, "AssumeRole")
+	if role || e.Partner == "" {
+		who = "a role of the tenant" // the partner's account takes it; what it does then bears the tenant's own account
+	}
 	key := string(e.Tenant) + "\x00" + who + "\x00" + e.Src.IP.Unmap().String()
 	if e.Class == ocsf.ClassAuthentication {
 		if e.Status != ocsf.StatusSuccess {
@@ -81,11 +85,11 @@ func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 			detect.MakeRoom(t.First, maxPlaces, func(at int64) int64 { return at })
 			t.First[place] = now
 		}
-		if !known && oneFactor(e) && now-t.Began[e.Partner] >= int64(TakeoutWarm/time.Second) && !d.declared(e, e.Src.IP) {
+		if !known && (oneFactor(e) || role) && now-t.Began[e.Partner] >= int64(TakeoutWarm/time.Second) && !d.declared(e, e.Src.IP) {
 			if t.Open[key] == nil {
 				detect.MakeRoom(t.Open, maxTakeouts, func(o *takeout) int64 { return o.Since })
 				f := &ocsf.Finding{Tenant: e.Tenant, Trust: e.Trust, Partner: e.Partner, Layer: tenant.LayerCloud, Detector: "fanout", Rule: takeoutSource, Technique: "T1530",
-					Severity: ocsf.SeverityMedium, Confidence: 65, Outcome: ocsf.OutcomeSucceeded, Title: "A partner's person from a new network, with a password alone, copies much"}
+					Severity: ocsf.SeverityMedium, Confidence: 65, Outcome: ocsf.OutcomeSucceeded, Title: "Somebody of a partner from a new network, with one factor or a role alone, copies much"}
 				f.AddEntity(ocsf.EntityUser, strings.ToLower(e.User.Name), ocsf.RoleActor)
 				f.AddEntity(ocsf.EntityIP, e.Src.IP.Unmap().String(), ocsf.RoleInfrastructure)
 				f.AddEvidence(e)
@@ -111,8 +115,12 @@ func (d *Detector) takeout(e *ocsf.Event, emit detect.Emit) {
 	o.Reads++
 	o.Finding.AddEvidence(e)
 	if n := o.Reads; n == TakeoutReads || n > TakeoutReads && n%TakeoutReads == 0 && n <= 1000 {
-		o.Finding.Reason = fmt.Sprintf("%s signed in from %s with a password alone, from a network in which nobody of %s was seen before, and copied %d things from there within %s.",
-			who, e.Src.IP.Unmap(), e.Partner, o.Reads, TakeoutFor)
+		how := "signed in with a password alone"
+		if e.Partner == "" {
+			who, how = "An account of the partner's", "took a role"
+		}
+		o.Finding.Reason = fmt.Sprintf("%s %s from %s, a network in which nobody of %s was seen before, and copied %d things from there within %s.",
+			who, how, e.Src.IP.Unmap(), o.Partner, o.Reads, TakeoutFor)
 		emit(o.Finding.Clone())
 	}
 }

@@ -66,3 +66,62 @@ func TestContractorsWhoCopyMuch(t *testing.T) {
 		}
 	}
 }
+
+func TestRolesThatCopyMuch(t *testing.T) {
+	at := time.Date(2025, 6, 2, 8, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		from string
+		want int
+	}{"from the partner's declared network": {"192.0.2.30", 0}, "from elsewhere": {"203.0.113.5", 1}} {
+		d := New(detect.Context{Model: &tenant.Model{Partners: []tenant.Partner{{ID: "p"}}, Tenants: []tenant.Tenant{{ID: "a"}},
+			Trusts: []tenant.Trust{{ID: "p-a", Partner: "p", Tenant: "a", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}}}})
+		found := map[string]*ocsf.Finding{}
+		send := func(when time.Time, from, operation string, class ocsf.ClassUID, partner tenant.PartnerID) {
+			e := &ocsf.Event{Time: when, Tenant: "a", Layer: tenant.LayerCloud, Class: class, Status: ocsf.StatusSuccess, User: ocsf.User{Name: "backup"}, Cloud: &ocsf.Cloud{Provider: "aws", Operation: operation}}
+			e.Partner, e.Src.IP = partner, netip.MustParseAddr(from)
+			d.Process(e, func(f *ocsf.Finding) {
+				if f.Rule == "fanout/takeout" {
+					found[f.ID] = f
+				}
+			})
+		}
+		send(at, "192.0.2.30", "AssumeRole", ocsf.ClassAuthentication, "p")
+		send(at.Add(72*time.Hour), c.from, "AssumeRole", ocsf.ClassAuthentication, "p")
+		for i := range 2 * TakeoutReads {
+			send(at.Add(72*time.Hour+time.Duration(i)*time.Second), c.from, "GetObject", ocsf.ClassAPIActivity, "")
+		}
+		if len(found) != c.want {
+			t.Errorf("%s: %d findings, want %d", name, len(found), c.want)
+		}
+		for _, f := range found {
+			if f.Partner != "p" || f.Trust == "" && f.Tenant != "a" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}
+
+func TestReadersFromWhereTheySitWeighLittle(t *testing.T) {
+	at := time.Date(2025, 6, 2, 8, 0, 0, 0, time.UTC)
+	for from, want := range map[string]ocsf.Severity{"192.0.2.11": ocsf.SeverityLow, "203.0.113.5": ocsf.SeverityMedium} {
+		d := New(detect.Context{Model: &tenant.Model{Partners: []tenant.Partner{{ID: "p"}}, Tenants: []tenant.Tenant{{ID: "a"}}}})
+		var last *ocsf.Finding
+		send := func(when time.Time, ip string, class ocsf.ClassUID, operation, owner string) {
+			e := &ocsf.Event{Time: when, Tenant: "a", Layer: tenant.LayerCloud, Class: class, Activity: "logon", Status: ocsf.StatusSuccess, User: ocsf.User{Name: "kim@p.example"},
+				Cloud: &ocsf.Cloud{Operation: operation, Resource: owner}}
+			e.Partner, e.Src.IP = "p", netip.MustParseAddr(ip)
+			d.Process(e, func(f *ocsf.Finding) {
+				if f.Rule == "fanout/mailboxes" {
+					last = f
+				}
+			})
+		}
+		send(at, "192.0.2.10", ocsf.ClassAuthentication, "sign-in", "")
+		for i := range 5 {
+			send(at.Add(96*time.Hour+time.Duration(i)*time.Minute), from, ocsf.ClassAPIActivity, "MailItemsAccessed", fmt.Sprint("owner ", i))
+		}
+		if last == nil || last.Severity != want {
+			t.Errorf("from %s: %+v, want severity %s", from, last, want)
+		}
+	}
+}
