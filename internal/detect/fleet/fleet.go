@@ -4,7 +4,7 @@
 // a program, destroys recovery, rewrites files, or is stopped as malware on several hosts (fleet/push). In the
 // platform's own audit it tells an operator who signs in with one factor from a place where nobody was, and then reads
 // out or orders at several customers or makes another operator (fleet/operator). At the platform's server it tells a
-// shell under the server's program within seconds of a request from an address that never spoke to it (fleet/server;
+// shell under the server's program within minutes of the first request of an address (fleet/server;
 // T1190).
 //
 // In: processes, files, antivirus events, console audits, connections and requests of all tenants in event time. Out:

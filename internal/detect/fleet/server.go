@@ -15,7 +15,7 @@ import (
 
 // When a request and a shell belong together.
 const (
-	KnockFor    = 2 * time.Minute // between a first request of an address and the shell
+	KnockFor    = 5 * time.Minute // between the first request of an address and the shell: exploits take seconds, people minutes
 	HeardBefore = 24 * time.Hour  // how long a service must have been heard before a caller is new to it
 	maxKnocks   = 256             // new callers of one tenant within KnockFor
 )
@@ -100,7 +100,7 @@ func (d *Detector) shell(e *ocsf.Event, emit detect.Emit) {
 		return
 	}
 	f := &ocsf.Finding{Tenant: e.Tenant, Layer: tenant.LayerNetwork, Detector: d.Name(), Rule: "fleet/server", Technique: "T1190", Outcome: ocsf.OutcomeSucceeded,
-		Severity: ocsf.SeverityMedium, Confidence: 60, Title: "A shell under a server's program, seconds after a request from an address that never spoke to it"}
+		Severity: ocsf.SeverityMedium, Confidence: 60, Title: "A shell under a server's program, minutes after the first request of an address that never spoke to it"}
 	f.AddEntity(ocsf.EntityIP, first.From, ocsf.RoleInfrastructure)
 	f.AddEntity(ocsf.EntityHost, hostName(e.Device), ocsf.RoleTarget)
 	f.AddEvidence(first.Event)
