@@ -2,6 +2,7 @@ package cloudtrail
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,6 +82,44 @@ func TestWrappingsOfTheRecordAreOpened(t *testing.T) {
 	}
 	if e.Fields.Value("userIdentity.type") != "AssumedRole" || e.Fields.Value("detail-type") == "" {
 		t.Errorf("fields %v", e.Fields)
+	}
+}
+
+// Trails write to CloudWatch Logs too, and people export that.
+func TestRecordsInStringsAreOpened(t *testing.T) {
+	const want = "aws/cloudtrail 2026-09-21T10:10:20Z 6003 create success id=c-9 user=bob src=203.0.113.60 home=999988887777 resource=123456789012 cross=crossAccount app=  0 mfa= sp=false int=false err= keys=[]"
+	inner := strconv.Quote(`{"eventVersion":"1.08","userIdentity":{"type":"IAMUser","userName":"Bob","accountId":"999988887777"},"eventTime":"2026-09-21T10:10:20Z","eventSource":"ec2.amazonaws.com","eventName":"RunInstances","awsRegion":"eu-central-1","sourceIPAddress":"203.0.113.60","eventID":"c-9","recipientAccountId":"123456789012"}`)
+	for name, text := range map[string]string{
+		"filter-log-events": `{"events":[{"logStreamName":"s","timestamp":1789985425000,"message":` + inner + `,"ingestionTime":1789985426000,"eventId":"7"}],"searchedLogStreams":[]}`,
+		"a subscription":    `{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"CloudTrail","logStream":"s","subscriptionFilters":["f"],"logEvents":[{"id":"3","timestamp":1789985425000,"message":` + inner + `}]}`,
+		"Lake":              `[{"eventJson":` + inner + `}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := decodetest.One(t, Objects(), text)
+			if line := decodetest.CloudLine(e); line != want {
+				t.Errorf("got  %s\nwant %s", line, want)
+			}
+		})
+	}
+	const broken = `{"id":"1","timestamp":1,"message":"{\"eventVersion\":1,\"eventSource\":1,\"awsRegion\":"}`
+	if c := decodetest.Read(t, Objects(), broken); len(c.Events) != 0 || len(c.Reasons) != 1 || !strings.Contains(c.Reasons[0], "message: not JSON") {
+		t.Errorf("%d events, bad %q", len(c.Events), c.Reasons)
+	}
+	if c := decodetest.Read(t, Objects(), `{"id":"1","timestamp":1,"message":"{}"}`); len(c.Events) != 0 {
+		t.Errorf("another message was taken for a record: %v", c.Events)
+	}
+}
+
+// Spreadsheets put columns in another order, part cells by semicolons and begin with a mark.
+func TestColumnsInAnyOrder(t *testing.T) {
+	const history = "\xef\xbb\xbfUser name;Event time;Resources;Event source;Event name;AWS region;Source IP address;Event ID;AWS access key;Error code\n" +
+		`Alice;2026-09-21T10:10:20Z;"[{""resourceName"":""eve""}]";iam.amazonaws.com;CreateUser;eu-central-1;203.0.113.60;c-8;AKIA1;` + "\n"
+	c := decodetest.File(t, Streams(), "event_history.csv", history)
+	if len(c.Events) != 1 || len(c.Reasons) != 0 {
+		t.Fatalf("%d events, bad %q", len(c.Events), c.Reasons)
+	}
+	if e := c.Events[0]; e.User.Name != "alice" || e.Src.IP.String() != "203.0.113.60" || e.SourceID != "c-8" || e.Cloud.CredentialID != "AKIA1" || e.Cloud.Operation != "CreateUser" {
+		t.Errorf("%s", decodetest.CloudLine(e))
 	}
 }
 

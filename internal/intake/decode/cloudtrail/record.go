@@ -29,6 +29,41 @@ func lookup(o *decode.JSON, e *ocsf.Event) error {
 	return record(inner, e)
 }
 
+// isLogged matches an event of CloudWatch Logs that holds a record.
+func isLogged(o *decode.JSON) bool {
+	return o.Has("timestamp") && (o.Has("ingestionTime") || o.Has("logStreamName") || o.Has("eventId") || o.Has("id")) && holdsRecord(o.Str("message"))
+}
+
+func logged(o *decode.JSON, e *ocsf.Event) error { return unwrap(o, e, "message") }
+
+// isLake matches a row of CloudTrail Lake that holds the whole record.
+func isLake(o *decode.JSON) bool { return holdsRecord(o.Str("eventJson")) }
+
+func lake(o *decode.JSON, e *ocsf.Event) error { return unwrap(o, e, "eventJson") }
+
+// holdsRecord tells a record in a string by what all of them have.
+func holdsRecord(text string) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	return strings.HasPrefix(text, "{") && strings.Contains(text, `"eventVersion"`) && strings.Contains(text, `"eventSource"`) && strings.Contains(text, `"awsRegion"`)
+}
+
+// unwrap reads the record that is a string in a field. Its own fields go before the wrapping's.
+func unwrap(o *decode.JSON, e *ocsf.Event, field string) error {
+	inner, err := decode.Inner(strings.TrimSpace(o.Str(field)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	var outer ocsf.Fields
+	for _, f := range o.Fields() {
+		if f.Name != field && !strings.HasPrefix(f.Name, field+".") {
+			outer = append(outer, f)
+		}
+	}
+	e.Fields = inner.Fields()
+	decode.AddFields(e, outer...)
+	return record(inner, e)
+}
+
 // isBridged matches an event of EventBridge, which holds the record in detail.
 func isBridged(o *decode.JSON) bool {
 	return o.Has("detail-type") && o.Str("detail.eventSource") != "" && o.Str("detail.eventName") != ""

@@ -45,7 +45,7 @@ func Streams() []decode.Stream {
 	return []decode.Stream{
 		(&decode.Table{Name: "entra/signin-csv", Knows: isSigninExport, Rename: signinColumn, Fit: fitSignin, Objects: of("entra/signin", signin)}).Stream(),
 		(&decode.Table{Name: "entra/audit-csv", Knows: isAuditExport, Rename: auditColumn, Fit: fitAudit, Objects: of("entra/audit", audit)}).Stream(),
-		(&decode.Table{Name: "azure/table-csv", Knows: isTableExport, Objects: Objects()}).Stream(),
+		(&decode.Table{Name: "azure/table-csv", Knows: isTableExport, Fit: fitTable, Objects: Objects()}).Stream(),
 	}
 }
 

@@ -92,6 +92,16 @@ func dotted(text string) string {
 	return text
 }
 
+// fitTable reads the time of a row that a spreadsheet has rewritten.
+func fitTable(_ string, fields ocsf.Fields) ocsf.Fields {
+	for i, f := range fields {
+		if f.Name == "TimeGenerated" {
+			fields[i].Value = dotted(f.Value)
+		}
+	}
+	return fields
+}
+
 // isAuditExport matches the audit CSV of the portal.
 func isAuditExport(h decode.Header) bool {
 	return (h.Has("Date (UTC)") || h.Has("Date")) && h.Has("Activity", "CorrelationId") && (h.Has("ActorType") || h.Has("ActorDisplayName"))

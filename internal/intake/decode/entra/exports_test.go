@@ -102,6 +102,7 @@ func TestTimesThatAnOfficeRewrote(t *testing.T) {
 		"slashes":              {signinCSV, "9/21/2026 10:10:20 AM", "2026-09-21T10:10:20Z"},
 		"a zone":               {signinCSV, "2026-09-21T12:10:20+02:00", "2026-09-21T10:10:20Z"},
 		"dots in an audit":     {auditCSV, "21.09.2026 10:10:20", "2026-09-21T10:10:20Z"},
+		"dots in a table":      {strings.Replace(tableCSV+tableCSV[strings.Index(tableCSV, "\n")+1:], "9/21/2026, 10:10:20.500 AM", "2026-09-21T10:10:20Z", 1), "21.09.2026 10:10:20", "2026-09-21T10:10:20Z"},
 		"no day":               {signinCSV, "32.09.2026 10:10:20", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
