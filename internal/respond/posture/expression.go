@@ -47,7 +47,14 @@ type celTenant struct {
 }
 
 func itemForCEL(i *evidence.Item) *celItem {
-	return &celItem{i.Subject, i.At.UTC(), string(i.Tenant), string(i.Partner), string(i.Trust), i.Kind, i.From.File, i.From.Line, i.Values}
+	return new(celItem).of(i)
+}
+
+// of makes the item that of a fact. An evaluation keeps nothing of it once it has answered, so that one serves for all
+// that are looked at one by one.
+func (c *celItem) of(i *evidence.Item) *celItem {
+	*c = celItem{i.Subject, i.At.UTC(), string(i.Tenant), string(i.Partner), string(i.Trust), i.Kind, i.From.File, i.From.Line, i.Values}
+	return c
 }
 
 // language is what expressions may speak of: over one fact, or over all.

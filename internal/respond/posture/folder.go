@@ -166,6 +166,12 @@ func (r *folderReading) file(ctx context.Context, file bounded.File) error {
 	if owner != "" {
 		r.of(owner) // of whom there is a file that nobody can read, everything is unknown, and not unasked
 	}
+	if len(items) > 0 && ofOne(items) {
+		if e := r.of(items[0].Tenant); len(e.Items) == 0 {
+			e.Items = items // the first, and often the only, file of a tenant: no copy of a million facts
+			return err
+		}
+	}
 	for i := range items {
 		e := r.of(items[i].Tenant)
 		if len(e.Items) >= maxItems {
@@ -176,6 +182,16 @@ func (r *folderReading) file(ctx context.Context, file bounded.File) error {
 		e.Items = append(e.Items, items[i])
 	}
 	return err
+}
+
+// ofOne reports whether facts, as many as are taken, are all of one tenant.
+func ofOne(items []evidence.Item) bool {
+	for i := range items {
+		if items[i].Tenant != items[0].Tenant {
+			return false
+		}
+	}
+	return len(items) <= maxItems
 }
 
 func (r *folderReading) of(id tenant.ID) *Evidence {
@@ -204,19 +220,19 @@ func (r *folderReading) read(ctx context.Context, file bounded.File, owner tenan
 		return nil, err
 	}
 	head = head[:n]
-	var items []evidence.Item
+	var items taken
 	back := &rewind{held: head, r: src}
 	err = nil
 	for _, format := range r.f.Formats {
 		if !format.Recognise(file.Name, head) {
 			continue
 		}
-		items = nil
+		items = taken{}
 		err = readAs(ctx, format, evidence.Input{Tenant: owner, Name: file.Path, At: file.Modified, Reader: back}, evidence.Sink{
 			Item: func(i evidence.Item) error { back.keep(); return r.take(i, owner, got, &items) },
 			Bad:  func(line int64, reason string) { got.bad(line, reason) },
 		})
-		if errors.Is(err, evidence.ErrNotThis) && len(items) == 0 && back.rewind() {
+		if errors.Is(err, evidence.ErrNotThis) && items.n == 0 && back.rewind() {
 			got.Bad, got.Problems = 0, nil
 			continue
 		}
@@ -235,10 +251,11 @@ func (r *folderReading) read(ctx context.Context, file bounded.File, owner tenan
 		return nil, err
 	}
 	got.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	for i := range items {
-		items[i].From.SHA256 = got.SHA256
+	whole := slices.Concat(items.parts...)
+	for i := range whole {
+		whole[i].From.SHA256 = got.SHA256
 	}
-	return items, nil
+	return whole, nil
 }
 
 // errEnough ends the reading of a file that holds more than is taken.
@@ -255,7 +272,7 @@ func readAs(ctx context.Context, f evidence.Format, in evidence.Input, sink evid
 }
 
 // take checks whose a fact is. A file in one tenant's folder tells nothing of another's doors.
-func (r *folderReading) take(i evidence.Item, owner tenant.ID, got *FileRead, items *[]evidence.Item) error {
+func (r *folderReading) take(i evidence.Item, owner tenant.ID, got *FileRead, items *taken) error {
 	switch {
 	case i.Tenant == "":
 		i.Tenant = owner
@@ -279,10 +296,33 @@ func (r *folderReading) take(i evidence.Item, owner tenant.ID, got *FileRead, it
 	if i.From.File == "" {
 		i.From.File = got.File
 	}
-	if *items = append(*items, i); len(*items) > maxItems {
+	if items.add(i); items.n > maxItems {
 		return errEnough
 	}
 	return nil
+}
+
+// taken are the facts of a file while it is read, in parts: a slice that grows to a million is copied forty times.
+type taken struct {
+	parts [][]evidence.Item
+	n     int
+}
+
+// partSize is how many facts a part holds.
+const partSize = 4096
+
+func (t *taken) add(i evidence.Item) {
+	last := len(t.parts) - 1
+	if last < 0 || len(t.parts[last]) == partSize {
+		size := partSize
+		if last < 0 {
+			size = 16 // most files are small
+		}
+		t.parts = append(t.parts, make([]evidence.Item, 0, size))
+		last++
+	}
+	t.parts[last] = append(t.parts[last], i)
+	t.n++
 }
 
 // rewind lets another format read from the beginning, as long as what was read fits.

@@ -120,8 +120,9 @@ func (j *judgement) concerned(ctx context.Context, vars map[string]any, items []
 	if j.c.where == nil {
 		return items, nil, nil
 	}
+	var one celItem
 	for _, i := range items {
-		vars["item"] = itemForCEL(i)
+		vars["item"] = one.of(i)
 		yes, err := j.c.where.holds(ctx, vars)
 		if reason, ok := isMissing(err); ok {
 			open = append(open, Judged{Item: i, Says: "it cannot be told whether this is concerned: " + reason})
@@ -159,29 +160,39 @@ func (j *judgement) none(items []*evidence.Item) {
 	}
 }
 
-// matter is what facts may be replaced within.
-type matter struct {
-	kind, subject string
-	partner       tenant.PartnerID
-	trust         tenant.TrustID
-}
-
 // counting leaves the facts that count, by the control's way of counting.
 func (j *judgement) counting(items []*evidence.Item) []*evidence.Item {
 	if j.c.Counts == CountRecent {
 		return slices.DeleteFunc(slices.Clone(items), func(i *evidence.Item) bool { return j.old(i) })
 	}
-	newest := map[matter]time.Time{}
-	for _, i := range items {
-		m := matter{i.Kind, i.Subject, i.Partner, i.Trust}
-		if i.At.After(newest[m]) && !j.ahead(i) {
-			newest[m] = i.At
+	// In order, the facts of one matter lie together, and nothing need be remembered of the others.
+	kept := slices.Clone(items)
+	inOrder(kept)
+	out := kept[:0]
+	for at := 0; at < len(kept); {
+		end := at + 1
+		for end < len(kept) && sameMatter(kept[at], kept[end]) {
+			end++
 		}
+		var newest time.Time
+		for _, i := range kept[at:end] {
+			if i.At.After(newest) && !j.ahead(i) {
+				newest = i.At
+			}
+		}
+		for _, i := range kept[at:end] {
+			if !i.At.Before(newest) || j.c.Counts != CountLatest && !i.At.IsZero() && !j.old(i) {
+				out = append(out, i)
+			}
+		}
+		at = end
 	}
-	return slices.DeleteFunc(slices.Clone(items), func(i *evidence.Item) bool {
-		replaced := i.At.Before(newest[matter{i.Kind, i.Subject, i.Partner, i.Trust}])
-		return replaced && (j.c.Counts == CountLatest || i.At.IsZero() || j.old(i))
-	})
+	return out
+}
+
+// sameMatter reports whether two facts are of what facts may be replaced within.
+func sameMatter(a, b *evidence.Item) bool {
+	return a.Subject == b.Subject && a.Kind == b.Kind && a.Partner == b.Partner && a.Trust == b.Trust
 }
 
 func (j *judgement) old(i *evidence.Item) bool {
@@ -205,8 +216,9 @@ func (j *judgement) dated(i *evidence.Item) (Status, string) {
 
 // each holds require against every fact.
 func (j *judgement) each(ctx context.Context, vars map[string]any, items []*evidence.Item) error {
+	var one celItem
 	for _, i := range items {
-		vars["item"] = itemForCEL(i)
+		vars["item"] = one.of(i)
 		yes, err := j.c.require.holds(ctx, vars)
 		if reason, ok := isMissing(err); ok {
 			j.add(i, Unknown, reason)
@@ -217,17 +229,30 @@ func (j *judgement) each(ctx context.Context, vars map[string]any, items []*evid
 		}
 		status, says := j.dated(i)
 		if !yes {
-			status, says = Fail, j.c.says.words(ctx, vars)
-			if says == "" {
-				says = "it does not hold"
-			}
-			if j.old(i) {
-				says += fmt.Sprintf(" (%s ago, and nothing newer shows otherwise)", ageText(j.now.Sub(i.At)))
-			}
+			status, says = Fail, "" // worded below, for those that are kept
 		}
 		j.add(i, status, says)
 	}
-	return nil
+	j.order()
+	for n := range j.res.Items {
+		if g := &j.res.Items[n]; g.Says == "" && g.Status != Pass {
+			vars["item"] = one.of(g.Item)
+			g.Says = j.fails(ctx, vars, g.Item)
+		}
+	}
+	return ctx.Err()
+}
+
+// fails words the failure of one fact.
+func (j *judgement) fails(ctx context.Context, vars map[string]any, i *evidence.Item) string {
+	says := j.c.says.words(ctx, vars)
+	if says == "" {
+		says = "it does not hold"
+	}
+	if j.old(i) {
+		says += fmt.Sprintf(" (%s ago, and nothing newer shows otherwise)", ageText(j.now.Sub(i.At)))
+	}
+	return says
 }
 
 // together holds expect against all facts: over all of them for what they say, and over the fresh ones for whether
@@ -380,6 +405,13 @@ func compareItems(a, b *evidence.Item) int {
 		}
 	}
 	return int(max(-1, min(1, a.From.Line-b.From.Line)))
+}
+
+// inOrder puts facts into the order of compareItems, so that an answer rests on no order of files.
+func inOrder(list []*evidence.Item) {
+	if !slices.IsSortedFunc(list, compareItems) {
+		slices.SortStableFunc(list, compareItems)
+	}
 }
 
 // finish draws the control's status from its facts, and excuses it as a whole.

@@ -63,6 +63,7 @@ package inventory
 
 import (
 	"context"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -137,6 +138,7 @@ type report struct {
 	hosts      map[uint64]struct{} // nil: no longer counted
 	host       string              // the one host, while there is one alone
 	newest     time.Time
+	assessed   map[version]map[string]any
 }
 
 func (k *Knowledge) report(in *evidence.Input, sink evidence.Sink) *report {
@@ -201,9 +203,8 @@ func (r *report) software(p *program, found *product.Product) evidence.Item {
 	if at.IsZero() {
 		at = r.in.At
 	}
-	v := map[string]any{
-		"product": found.Name, "product_id": found.ID, "tool": found.Tool, "class": string(found.Class), "name": clip(p.name),
-	}
+	v := make(map[string]any, valuesOfSoftware)
+	v["product"], v["product_id"], v["tool"], v["class"], v["name"] = found.Name, found.ID, found.Tool, string(found.Class), clip(p.name)
 	set(v, "vendor", found.Vendor)
 	set(v, "version", clip(strings.TrimSpace(p.version)))
 	set(v, "publisher", clip(strings.TrimSpace(p.publisher)))
@@ -212,7 +213,7 @@ func (r *report) software(p *program, found *product.Product) evidence.Item {
 	instance, relay := instanceOf(found, p)
 	set(v, "instance", instance)
 	set(v, "relay", relay)
-	assess(v, found.Assess(p.version, p.platform, r.k.KEV, at), r.k.KEV)
+	r.assess(v, found, p, at)
 	item := evidence.Item{Tenant: r.in.Tenant, Kind: KindSoftware, At: at, From: evidence.Origin{File: r.in.Name, Line: p.line}, Values: v}
 	verdict := r.declared.Judge(found.Tool, instance, relay, at)
 	item.Trust, item.Partner = verdict.Trust, verdict.Partner
@@ -231,6 +232,36 @@ func (r *report) software(p *program, found *product.Product) evidence.Item {
 		item.Subject += " (" + instance + ")"
 	}
 	return item
+}
+
+// valuesOfSoftware is how many values most facts about software have: a map that grows to it is made four times.
+const valuesOfSoftware = 24
+
+// version is what an assessment rests on, with the catalogue of exploited vulnerabilities.
+type version struct {
+	product  *product.Product
+	text     string
+	platform product.Platform
+	at       time.Time
+}
+
+// maxAssessed bounds how many assessments are remembered; beyond, memory is begun anew.
+const maxAssessed = 4096
+
+// assess puts what is known of a program's version into a fact's values. A fleet has few versions on many hosts, so that
+// each is judged once and the facts share what it came to.
+func (r *report) assess(v map[string]any, found *product.Product, p *program, at time.Time) {
+	key := version{found, p.version, p.platform, at}
+	known, ok := r.assessed[key]
+	if !ok {
+		known = map[string]any{}
+		assess(known, found.Assess(p.version, p.platform, r.k.KEV, at), r.k.KEV)
+		if r.assessed == nil || len(r.assessed) >= maxAssessed {
+			r.assessed = map[version]map[string]any{}
+		}
+		r.assessed[key] = known
+	}
+	maps.Copy(v, known)
 }
 
 // assess puts what is known of a version into a fact's values.
