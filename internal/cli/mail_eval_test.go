@@ -29,13 +29,13 @@ const (
 	mailPartnerRecall = 0.80 // at 1 % of the partner's clean mail
 )
 
-// Bounds that stand for the figures above which the program doesn't reach by the threshold that it sets itself while
-// training: a threshold that keeps mail of unseen kinds clean costs recall, and the other way round
-// (docs/evaluation-mail.md). What is measured must not fall behind them; they end where the figures are reached.
+// By the threshold that the program sets itself for 1 %, the recall is reached and the rates on hard ham and on a kind of
+// mail that training never saw are not; these bounds stand for them, close to what is measured. By the one that it sets for
+// 0.3 % it is the other way round (docs/evaluation-mail.md).
 const (
-	mailRecallBound  = 0.65
-	mailHardFPRBound = 0.10
-	mailLeftFPRBound = 0.25
+	mailHardFPRBound   = 0.04
+	mailLeftFPRBound   = 0.14
+	mailCautiousRecall = 0.89
 )
 
 // mailEvalConfig declares the one organisation that received the corpus.
@@ -200,7 +200,7 @@ func TestMailEvaluation(t *testing.T) {
 	model := train("site.model", d.Train, "0.01")
 	trained := score(test, "--model", model)
 	k, n = told(t, trained, d.Test, isPhish)
-	least(t, fmt.Sprintf("recall at the program's own threshold for 1 %% (wanted: %g)", mailRecall), k, n, mailRecallBound)
+	least(t, "recall at the program's own threshold for 1 %", k, n, mailRecall)
 	k, n = told(t, trained, d.Test, isHam)
 	most(t, "false positives at the threshold for 1 %", k, n, slack1)
 	k, n = told(t, trained, d.Test, isFamily(mailcorpus.Hard))
@@ -224,14 +224,25 @@ func TestMailEvaluation(t *testing.T) {
 		least(t, fmt.Sprintf("recall where %g of the test's legitimate mail lies above", c.share), countAbove(phish, limit), len(phish), c.want)
 	}
 
+	trained = score(test, "--model", train("cautious.model", d.Train, "0.003"))
+	k, n = told(t, trained, d.Test, isPhish)
+	least(t, "recall at the program's own threshold for 0.3 %", k, n, mailCautiousRecall)
+	k, n = told(t, trained, d.Test, isFamily(mailcorpus.Hard))
+	most(t, "false positives on hard ham at the same threshold", k, n, mailHardFPR)
+
 	rest, left := d.Without(mailcorpus.Hard)
-	other := train("without-hard.model", rest, "0.01")
 	unseen := append(slices.DeleteFunc(slices.Clone(d.Test), func(m mailcorpus.Message) bool { return !m.Phish() }), left...)
-	of := score(mailFolder(t, unseen, func(*mailcorpus.Message) bool { return true }), "--model", other)
-	k, n = told(t, of, unseen, isHam)
-	most(t, fmt.Sprintf("false positives on hard ham, of which training saw none (wanted: %g)", mailLeftFPR), k, n, mailLeftFPRBound)
-	k, n = told(t, of, unseen, isPhish)
-	least(t, "recall at the same threshold", k, n, mailLeftRecall)
+	folder := mailFolder(t, unseen, func(*mailcorpus.Message) bool { return true })
+	for _, c := range []struct {
+		fpr  string
+		most float64
+	}{{"0.01", mailLeftFPRBound}, {"0.003", mailLeftFPR}} {
+		of := score(folder, "--model", train("without-hard-"+c.fpr+".model", rest, c.fpr))
+		k, n = told(t, of, unseen, isHam)
+		most(t, "false positives on hard ham, of which training saw none, by the threshold for "+c.fpr, k, n, c.most)
+		k, n = told(t, of, unseen, isPhish)
+		least(t, "recall at the same threshold", k, n, mailLeftRecall)
+	}
 }
 
 // limitFor is the score that at most a share of legitimate messages exceeds.
