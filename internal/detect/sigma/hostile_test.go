@@ -110,17 +110,23 @@ func TestWorstValuesStayLinear(t *testing.T) {
 	if raceEnabled {
 		size = 16 << 10
 	}
-	for _, c := range []struct{ name, item, unit string }{
-		{"nested plus", `A|re: '^(a+)+$'`, "a"},
-		{"nested star", `A|re: '(x+x+)+y'`, "x"},
-		{"overlapping alternatives", `A|re: '^(a|a|aa)*b$'`, "a"},
-		{"dots", `A|re: '.*.*.*.*.*=.*;'`, "a"},
-		{"counted", `A|re: '(?:[a-z]{1,50}-){1,10}!'`, "abc-"},
-		{"many stars", `A: '*a*a*a*a*a*a*a*a*b'`, "a"},
-		{"stars and single wildcards", `A: '*a?a*?a?a*a?b'`, "a"},
-		{"a long literal that nearly fits", `A|contains: '` + strings.Repeat("a", 2000) + `b'`, "a"},
-		{"literals between single wildcards", `A|contains: '` + strings.Repeat("aaaaaaa?", 30) + `b'`, "a"},
-		{"windash", `A|windash|contains: '-a -b -a -b'`, "-a -b /a "},
+	// What an expression must hold stands before or behind the repeated text, where it doesn't help: else the value would
+	// be told by that alone, and the expression never run.
+	for _, c := range []struct{ name, item, before, unit, after string }{
+		{"nested plus", `A|re: '^(a+)+$'`, "", "a", "!"},
+		{"nested star", `A|re: '(x+x+)+y'`, "y", "x", "!"},
+		{"overlapping alternatives", `A|re: '^(a|a|aa)*b$'`, "", "a", "b!"},
+		{"dots", `A|re: '.*.*.*.*.*=.*;'`, ";", "a", "="},
+		{"words", `A|re: '(\w+\s*)+:\d+$'`, ":1 ", "ab ", "!"},
+		{"an address that never ends", `A|re: '^([a-z0-9._-]+)*@([a-z0-9-]+\.)+x$'`, "x", "a.", "@a."},
+		{"a wide class, folded", `A|re|i: '(?:\pL+\.?){2,}@!'`, "@!", "Äs", "."},
+		{"counted", `A|re: '(?:[a-z]{1,50}-){1,10}!'`, "", "abc-", "x!"},
+		{"many stars", `A: '*a*a*a*a*a*a*a*a*b'`, "b", "a", "!"},
+		{"stars and single wildcards", `A: '*a?a*?a?a*a?b'`, "b", "a", "!"},
+		{"stars and single wildcards to the end", `A: '*a?a*?a?a*a?c*b'`, "", "a", "b"},
+		{"a long literal that nearly fits", `A|contains: '` + strings.Repeat("a", 2000) + `b'`, "", "a", "!"},
+		{"literals between single wildcards", `A|contains: '` + strings.Repeat("aaaaaaa?", 30) + `b'`, "", "a", "!"},
+		{"windash", `A|windash|contains: '-a -b -a -b'`, "", "-a -b /a ", "!"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, errs := compileOne(t, "detection:\n  s:\n    "+c.item+"\n  condition: s\n")
@@ -128,7 +134,7 @@ func TestWorstValuesStayLinear(t *testing.T) {
 				t.Fatal(errs)
 			}
 			took := func(n int) time.Duration {
-				e := winEvent("A", strings.Repeat(c.unit, n/len(c.unit))+"!")
+				e := winEvent("A", c.before+strings.Repeat(c.unit, n/len(c.unit))+c.after)
 				best := time.Hour
 				for range rounds {
 					before := cpuTime(t)

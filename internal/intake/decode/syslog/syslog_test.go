@@ -227,6 +227,7 @@ func FuzzLines(f *testing.F) {
 		"<189>237: 000485: router1: .Jan  2 03:04:06.295 UTC: %LINEPROTO-5-UPDOWN: x", "<134>1 1767323046.5 MX84 flows src=10.0.0.1", "<13>{\"time\":\"2026-01-02T03:04:07Z\"}",
 		"<166>Sep 24 2026 07:30:01 fw1 : %ASA-6-113004: AAA user authentication Successful : server = 10.21.1.12 : user = isl-novak", "<13>2026 Feb 29 03:04:06 web1 app: x",
 		"<13>Jan  2 03:04:06 2026", "<13>[", "<13>: ", "<13>a[", "<13>%", "<13>%-a-:", "1 ", "<13>1 - - - - - [", "<13>1 9999999999 h",
+		"<86>Sep 21 12:00:00 web1 sudo[1]: a : TTY=p ; USER=#-1 ; COMMAND=x ; y", "<13>Sep 21 12:00:00 h a: {\"time\":\"2026-09-21T12:00:01Z\"}\n<13>Sep 22 12:00:00 h a: b\n<13>c",
 	} {
 		f.Add([]byte(s))
 	}
@@ -243,7 +244,9 @@ func FuzzLines(f *testing.F) {
 		if got := len(k.Events) + len(k.Reasons); got > lines || lines == 1 && len(data) < 3 && got > 1 {
 			t.Fatalf("%d lines gave %d events and %d bad", lines, len(k.Events), len(k.Reasons))
 		}
-		read(t, false, string(data))
+		if k := read(t, false, string(data)); len(k.Events)+len(k.Reasons) > lines {
+			t.Fatalf("%d lines of a file gave %d events and %d bad", lines, len(k.Events), len(k.Reasons))
+		}
 	})
 }
 
