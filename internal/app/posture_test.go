@@ -29,7 +29,7 @@ var june = time.Date(2026, 6, 1, 8, 0, 0, 0, time.UTC)
 // postureSite is a server's watch over posture with a clock of its own, and the folders that it looks into.
 type postureSite struct {
 	*postureWatch
-	t       *testing.T
+	t       testing.TB
 	folder  string
 	clock   time.Time
 	conf    *Setup
@@ -39,7 +39,7 @@ type postureSite struct {
 	audits  []state.AuditEntry
 }
 
-func openPostureSite(t *testing.T) *postureSite {
+func openPostureSite(t testing.TB) *postureSite {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir()) // nothing that posture update has kept on this machine
 	t.Setenv("HOME", t.TempDir())

@@ -75,6 +75,9 @@ func usesIn(s *hop.Session) []netconfig.Use {
 	if !u.Src.IsValid() && (s.Kind == hop.KindSource || s.Kind == hop.KindCloud) {
 		u.Src = s.Addr // that of a VPN's pool says nothing of where somebody came from
 	}
+	if s.Kind == hop.KindCloud && strings.HasPrefix(s.User, "app ") {
+		u.Src = netip.Addr{} // an application runs where its vendor's cloud does; networks are where people come from
+	}
 	var out []netconfig.Use
 	seen := map[string]bool{}
 	for _, a := range s.Acts {

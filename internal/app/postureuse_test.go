@@ -65,7 +65,11 @@ func TestUsesAreSessionsOfPartnersAndStrangers(t *testing.T) {
 	if list = usesIn(s); len(list) != 1 || list[0].Src.IsValid() {
 		t.Errorf("the address of a VPN's pool is no place that somebody came from: %+v", list)
 	}
-	s.Kind = hop.KindSource
+	s.Kind, s.User, s.Public = hop.KindCloud, "app 7c2f9e10-4d3b-4a86-b5c7-08e1f2a3d4b5", netip.MustParseAddr("51.116.44.9")
+	if list = usesIn(s); list[0].Src.IsValid() {
+		t.Errorf("an application is held against the networks that people come from: %+v", list)
+	}
+	s.Kind, s.User, s.Public = hop.KindSource, "nw-jo", netip.Addr{}
 	if list = usesIn(s); list[0].Src.String() != "10.9.0.4" {
 		t.Errorf("%+v", list)
 	}
