@@ -19,6 +19,7 @@ import (
 	"github.com/breakwater-project/breakwater/internal/platform/config"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
 	"github.com/breakwater-project/breakwater/internal/respond/posture"
+	"github.com/breakwater-project/breakwater/internal/respond/posture/inventory"
 	"github.com/breakwater-project/breakwater/internal/respond/posture/product"
 )
 
@@ -29,6 +30,7 @@ func newPosture(c *console) *cobra.Command {
 		noun("evidence", "Write evidence down, and see what is read of it", newPostureEvidenceAdd(c), newPostureEvidenceList(c), newPostureEvidenceFormats(c)),
 		newPostureDrill(c), newPostureStatement(c), newPostureVerify(c), newPostureUpdate(c),
 	)
+	completePosture(cmd)
 	cmd.Long = `Posture judges whether the doors of a provider and its clients are locked: remote access, network access, people's
 training, and backups. Evidence is what exports, configurations and restore drills say, in a folder a tenant;
 controls say what must hold of it. What is not known is never a pass, neither is what is old.`
@@ -37,8 +39,8 @@ controls say what must hold of it. What is not known is never a pass, neither is
 
 // postureFlags are those of every command that judges evidence in folders.
 type postureFlags struct {
-	config, controls, policy, now, tenant, kev string
-	telemetry                                  []string
+	config, controls, policy, now, tenant, kev, columns string
+	telemetry                                           []string
 }
 
 func (f *postureFlags) flags(cmd *cobra.Command) {
@@ -46,6 +48,7 @@ func (f *postureFlags) flags(cmd *cobra.Command) {
 	f.rules(cmd)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "a file of the site's settings and exceptions")
 	cmd.Flags().StringVar(&f.kev, "kev", "", "CISA's catalogue of exploited vulnerabilities; what posture update has kept where it is left out")
+	cmd.Flags().StringVar(&f.columns, "account-columns", "", "a YAML file of the column names that your consoles' exports of users have, a field with a list each, which replace ours")
 	cmd.Flags().StringVar(&f.now, "now", "", "judge as of this time (RFC 3339, or a date) instead of the clock's")
 	cmd.Flags().StringArrayVar(&f.telemetry, "telemetry", nil, "logs, read as scan does: how declared ways in are used, and which consoles the internet reaches (needs --config; may be repeated)")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "only this tenant; files directly in the folders are its own")
@@ -131,10 +134,29 @@ func (f *postureFlags) open(c *console) (*posturing, error) {
 		}
 	}
 	p.knowledge = posture.Knowledge{Model: p.model}
+	if f.columns != "" {
+		if p.knowledge.Columns, err = readAccountColumns(f.columns); err != nil {
+			return nil, err
+		}
+	}
 	if p.knowledge.KEV, p.knowledge.KEVFile, err = f.catalogue(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// readAccountColumns reads under which names a site's exports of users hold what.
+func readAccountColumns(name string) (inventory.AccountColumns, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("--account-columns: %w", err)
+	}
+	defer file.Close()
+	c, err := inventory.ReadAccountColumns(file)
+	if err != nil {
+		return nil, fmt.Errorf("--account-columns %s: %w", name, err)
+	}
+	return c, nil
 }
 
 // catalogue reads KEV's catalogue: the one that was named, or the one that is kept, where there is one.
@@ -166,7 +188,11 @@ func (f *postureFlags) read(ctx context.Context, c *console, dirs []string) (*po
 	if p.model != nil {
 		folder.Known = func(id tenant.ID) bool { return p.model.Tenant(id) != nil }
 	}
-	if p.reading, err = folder.Read(ctx); err != nil {
+	drawn := newReadingProgress(c.err)
+	folder.Progress = drawn.read
+	p.reading, err = folder.Read(ctx)
+	drawn.done()
+	if err != nil {
 		return nil, err
 	}
 	tellReading(c.err, p.reading)

@@ -137,6 +137,8 @@ func newPostureControlShow(c *console) *cobra.Command {
 		Short:   "Show one control: why, by which evidence, by which expression",
 		Example: "  breakwater posture control show log-retention",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: onlyControl,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
@@ -179,6 +181,7 @@ and csv hold every example as {control, example, want, got}. The exit code is 1 
 does not load. With --dir only a folder of the site's own controls is tested.`,
 		Example: `  breakwater posture control test
   breakwater posture control test --dir ./our-controls -o jsonl`,
+		ValidArgsFunction: completeControls,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err

@@ -96,8 +96,13 @@ not come back as it should. With --evidence the facts are added to the tenant's 
 			var rows []drillRow
 			var failed error
 			good := true
+			drawn := newReadingProgress(c.err)
 			for _, d := range drills {
+				if drawn.on {
+					fmt.Fprintf(c.err, "\r\x1b[Krestoring %s", clean(d.Name)) // it may take hours
+				}
 				o, err := d.Run(cmd.Context(), time.Now().UTC())
+				drawn.done()
 				if o == nil || err != nil {
 					failed = errors.Join(failed, err)
 					if cmd.Context().Err() != nil {

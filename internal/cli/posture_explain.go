@@ -16,8 +16,8 @@ import (
 // factRow is one fact under a control as it is printed.
 type factRow struct {
 	Tenant    tenant.ID          `json:"tenant"`
-	Control   string             `json:"control"`
-	Status    posture.Status     `json:"status"`
+	Control   string             `json:"control,omitempty"`
+	Status    posture.Status     `json:"status,omitempty"`
 	Subject   string             `json:"subject"`
 	Kind      string             `json:"kind"`
 	At        *time.Time         `json:"at,omitempty"`
@@ -85,7 +85,8 @@ func newPostureExplain(c *console) *cobra.Command {
 		Short: "Show what a control rests on: facts with file and line, expression, settings, references, exceptions",
 		Example: `  breakwater posture explain log-retention ./evidence
   breakwater posture explain log-retention --tenant acme -o json ./evidence`,
-		Args: cobra.MinimumNArgs(2),
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: controlThenFolders,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err

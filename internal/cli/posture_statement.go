@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/breakwater-project/breakwater/internal/app"
 	"github.com/breakwater-project/breakwater/internal/platform/signing"
 	"github.com/breakwater-project/breakwater/internal/record/ocsf"
 	"github.com/breakwater-project/breakwater/internal/record/tenant"
@@ -151,11 +152,13 @@ func newPostureVerify(c *console) *cobra.Command {
 		Long: `Verify checks the signature of a statement, whose key it is by the configuration (trace.peer of a trust) or --key, and
 what each claim is worth now. With --against it is held against our own telemetry: a file of findings
 (` + "`breakwater scan -o jsonl`" + `), or a folder with such files and our own evidence, a folder a tenant. A claim that
-a finding about that partner or a fact contradicts is a finding itself.
+a finding about that partner or a fact contradicts is a finding itself. With --telemetry our logs say how the partner
+really comes in, and that counts as a fact.
 The exit code is 1 where the signature does not hold, the signer is another than --key, or the statement has expired;
 3 where a claim is contradicted. With -o jsonl the contradictions are printed as findings, as scan prints them.`,
 		Example: `  breakwater posture verify statement.json --key SHA256:tAXFyTXI8xtDaujAEcwJslAYc9/6FKcUkd2Lw0xDhPo
   breakwater posture verify statement.json --config breakwater.yaml --against findings.jsonl
+  breakwater posture verify statement.json --config breakwater.yaml --against findings.jsonl --telemetry ./logs
   breakwater posture verify statement.json --config breakwater.yaml --partner north-msp --against ./evidence -o jsonl`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -179,19 +182,19 @@ The exit code is 1 where the signature does not hold, the signer is another than
 				return fmt.Errorf("the statement is signed by %s and not by %s: ask its issuer by another way", v.Signer, key)
 			}
 			row.Pinned = row.Pinned || key != ""
-			if len(against) > 0 {
+			if len(against)+len(f.telemetry) > 0 {
 				who, err := speaker(row, partner)
 				if err != nil {
 					return err
 				}
-				if row.Contradictions, err = p.hold(cmd.Context(), c, v, who, against); err != nil {
+				if row.Contradictions, err = p.hold(cmd.Context(), c, v, who, against, f.logs); err != nil {
 					return err
 				}
 			}
 			if err := printVerified(c, format, row); err != nil {
 				return fmt.Errorf("writing the verification: %w", err)
 			}
-			if len(against) > 0 {
+			if len(against)+len(f.telemetry) > 0 {
 				known, by, passing := p.library.Holdable(&v.Statement)
 				fmt.Fprintf(c.err, "%d claims pass; we know the controls of %d, and findings can speak against %d; %d are contradicted.\n", passing, known, by, len(row.Contradictions))
 			}
@@ -260,7 +263,7 @@ func speaker(row *verifiedRow, named string) (tenant.PartnerID, error) {
 }
 
 // hold reads what we have ourselves, and holds a statement against it, tenant by tenant.
-func (p *posturing) hold(ctx context.Context, c *console, v *posture.Verified, who tenant.PartnerID, paths []string) ([]*ocsf.Finding, error) {
+func (p *posturing) hold(ctx context.Context, c *console, v *posture.Verified, who tenant.PartnerID, paths []string, logs func(context.Context) (*app.PostureTelemetry, error)) ([]*ocsf.Finding, error) {
 	var sightings []posture.Sighting
 	formats := append([]evidence.Format{findingsFile(&sightings)}, posture.Formats(p.knowledge)...)
 	folder := posture.Folder{Dirs: paths, Formats: formats, Loose: p.only}
@@ -272,6 +275,9 @@ func (p *posturing) hold(ctx context.Context, c *console, v *posture.Verified, w
 		return nil, err
 	}
 	tellReading(c.err, p.reading)
+	if p.telemetry, err = logs(ctx); err != nil {
+		return nil, err
+	}
 	tenants := p.tenants()
 	for _, s := range sightings {
 		known := slices.ContainsFunc(tenants, func(t tenant.Tenant) bool { return t.ID == s.Tenant })
@@ -286,7 +292,7 @@ func (p *posturing) hold(ctx context.Context, c *console, v *posture.Verified, w
 		snapshot = p.model.Version
 	}
 	for _, t := range tenants {
-		list, err := p.library.For(t, p.policy).Against(ctx, v, who, sightings, p.reading.Of(t.ID).Items, p.now)
+		list, err := p.library.For(t, p.policy).Against(ctx, v, who, sightings, slices.Concat(p.reading.Of(t.ID).Items, p.telemetry.Items(t.ID, p.reading.Of(t.ID).Items)), p.now)
 		if err != nil {
 			return nil, err
 		}

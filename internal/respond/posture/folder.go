@@ -34,7 +34,9 @@ type Folder struct {
 	Formats []evidence.Format
 	Known   func(tenant.ID) bool // nil: every name is a tenant's
 	Loose   tenant.ID            // whose the files directly in the folders are; empty: only facts that name a tenant count
-	Only    tenant.ID            // nothing of other tenants is opened; empty: all are read
+	// Progress is told now and then how much was read, after what compressed files hold, and which file is being; may be nil.
+	Progress func(bytes int64, file string)
+	Only     tenant.ID // nothing of other tenants is opened; empty: all are read
 }
 
 // FileRead is what became of one file.
@@ -78,6 +80,8 @@ type folderReading struct {
 	out     *Reading
 	tenants map[tenant.ID]*Evidence
 	root    string
+	bytes   int64
+	told    int64           // of bytes, at the last word of progress
 	unknown map[string]bool // folders that name no tenant, told once
 }
 
@@ -213,7 +217,7 @@ func (f *FileRead) bad(line int64, reason string) {
 // read finds the format of a file and takes its facts.
 func (r *folderReading) read(ctx context.Context, file bounded.File, owner tenant.ID, got *FileRead) ([]evidence.Item, error) {
 	sum := sha256.New()
-	src := io.TeeReader(file.Reader, sum)
+	src := io.TeeReader(&counted{r, file.Reader, file.Path}, sum)
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(src, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -256,6 +260,27 @@ func (r *folderReading) read(ctx context.Context, file bounded.File, owner tenan
 		whole[i].From.SHA256 = got.SHA256
 	}
 	return whole, nil
+}
+
+// counted tells of progress while a file is read.
+type counted struct {
+	of   *folderReading
+	r    io.Reader
+	file string
+}
+
+// progressEvery is how many bytes are read between two words of progress.
+const progressEvery = 1 << 20
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.of.bytes += int64(n)
+	if c.of.f.Progress != nil && c.of.bytes-c.of.told >= progressEvery {
+		c.of.told = c.of.bytes
+		c.of.f.Progress(c.of.bytes, c.file)
+	}
+	return n, err
 }
 
 // errEnough ends the reading of a file that holds more than is taken.

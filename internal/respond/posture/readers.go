@@ -19,9 +19,10 @@ import (
 
 // Knowledge is what readers hold files against. The zero value knows nothing.
 type Knowledge struct {
-	Model   *tenant.Model // what is declared; nil: nothing
-	KEV     *product.KEV  // the catalogue of exploited vulnerabilities; nil: what the table of products has of it
-	KEVFile string        // where that catalogue was read, for the fact that says which one was asked
+	Model   *tenant.Model            // what is declared; nil: nothing
+	KEV     *product.KEV             // the catalogue of exploited vulnerabilities; nil: what the table of products has of it
+	Columns inventory.AccountColumns // of exports of users; nil: the names that are known
+	KEVFile string                   // where that catalogue was read, for the fact that says which one was asked
 }
 
 // Formats returns every format of evidence that the program reads, in the order in which they are asked whether a file
@@ -29,7 +30,7 @@ type Knowledge struct {
 func Formats(k Knowledge) []evidence.Format {
 	return slices.Concat(
 		[]evidence.Format{nativeFile()},
-		inventory.Formats(inventory.Knowledge{Model: k.Model, KEV: k.KEV}),
+		inventory.Formats(inventory.Knowledge{Model: k.Model, KEV: k.KEV, Columns: k.Columns}),
 		netconfig.Formats(k.Model),
 		training.Formats(),
 		backup.Formats(),
