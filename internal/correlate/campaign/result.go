@@ -99,7 +99,7 @@ type Join struct {
 
 // Access is one way in that the intruder holds.
 type Access struct {
-	Kind  string `json:"kind"` // account, network, remote-tool, agent, cloud-principal, mail
+	Kind  string `json:"kind"` // account, network, remote-tool, agent, cloud-principal, cloud-user, mail
 	Value string `json:"value"`
 }
 
