@@ -56,7 +56,8 @@ func byCloudPrincipal(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, s
 var partnerAccount = regexp.MustCompile(`^user_[0-9a-f]{32}@(.+)$`)
 
 func (sp *space) delegated(e *ocsf.Event) (*tenant.Trust, string, ocsf.Direction) {
-	m := partnerAccount.FindStringSubmatch(strings.ToLower(e.User.Name))
+	// Whoever acts, where the log tells: the user is then whom it is done to.
+	m := partnerAccount.FindStringSubmatch(strings.ToLower(cmp.Or(e.Actor.Name, e.User.Name)))
 	if m == nil {
 		return nil, "", ""
 	}
@@ -120,6 +121,9 @@ func byAccount(_ *Attributor, sp *space, e *ocsf.Event) (*tenant.Trust, string, 
 		u = e.Actor
 	}
 	t, pattern := sp.account(u, e.Time)
+	if t == nil && e.Cloud != nil {
+		t, pattern = sp.account(e.Actor, e.Time) // who has a service account, or another user, act for them
+	}
 	if t == nil && e.Lease != nil {
 		t, pattern = sp.account(e.Lease.Holder, e.Time)
 	}

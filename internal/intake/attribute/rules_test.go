@@ -54,6 +54,9 @@ func TestCloudPrincipalsAreKnownByWhatTheyNameThemselves(t *testing.T) {
 		{"a declared role", ocsf.Event{Cloud: &ocsf.Cloud{}, Actor: ocsf.User{Name: "partneradmin"}}, by("cloud principal role partneradmin")},
 		{"a delegated account of the partner's domain", delegated("user_" + hex32 + "@northwind.example"), by("delegated account of northwind.example")},
 		{"a delegated account in capitals", delegated("USER_" + "0123456789ABCDEF0123456789ABCDEF" + "@Northwind.example"), by("delegated account of northwind.example")},
+		{"a delegated account that resets another's password", ocsf.Event{Class: ocsf.ClassAccountChange, Cloud: &ocsf.Cloud{}, Actor: ocsf.User{Name: "user_" + hex32 + "@northwind.example"}, User: ocsf.User{Name: "eve@acme.example"}}, by("delegated account of northwind.example")},
+		{"a delegated account that is changed by the client's own", ocsf.Event{Class: ocsf.ClassAccountChange, Cloud: &ocsf.Cloud{}, Actor: ocsf.User{Name: "adm@acme.example"}, User: ocsf.User{Name: "user_" + hex32 + "@northwind.example"}}, attribution{}},
+		{"a partner's person who has the client's service account act", ocsf.Event{Cloud: &ocsf.Cloud{Provider: "gcp"}, Actor: ocsf.User{Name: "t@northwind.example"}, User: ocsf.User{Name: "ci@client.iam.gserviceaccount.com"}}, by("account *@northwind.example")},
 		{"a delegated account of a stranger", delegated("user_" + hex32 + "@other.example"), attribution{}},
 		{"31 digits are no delegated account, but an account of the domain", delegated("user_" + hex32[1:] + "@northwind.example"), by("account *@northwind.example")},
 	})

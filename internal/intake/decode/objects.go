@@ -59,8 +59,9 @@ func utf8Of(r io.Reader) io.Reader {
 	return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(r)
 }
 
-// wrapper matches the beginning of an object that only wraps a list of records: plain members, then the list.
-var wrapper = regexp.MustCompile(`^\{\s*(?:"[^"\\]*"\s*:\s*(?:` + wrapperText + `|\[\s*(?:` + wrapperText + `\s*,?\s*){0,8}\]|-?[0-9.]{1,20}|true|false|null)\s*,\s*){0,8}` +
+// wrapper matches the beginning of an object that only wraps a list of records: plain members and the metadata of
+// Kubernetes' lists, then the list.
+var wrapper = regexp.MustCompile(`^\{\s*(?:(?:"metadata"\s*:\s*\{[^{}]*\}|"[^"\\]*"\s*:\s*(?:` + wrapperText + `|\[\s*(?:` + wrapperText + `\s*,?\s*){0,8}\]|-?[0-9.]{1,20}|true|false|null))\s*,\s*){0,8}` +
 	`"(?i:records|value|events|logEvents|items|entries)"\s*:\s*\[\s*[\{\]]`)
 
 // maxWrapper is how much of an object is looked at: what stands before a wrapper's list is short.

@@ -101,6 +101,7 @@ func TestObjectsAreFound(t *testing.T) {
 		{"in logEvents behind a list of names", `{"messageType":"DATA_MESSAGE","subscriptionFilters":["x","y"],"logEvents":[{"a":1},{"a":2}]}`, "1: 1\n2: 2"},
 		{"in a wrapper with nothing in it", `{"@odata.context":"x","value":[]}`, ""},
 		{"in a wrapper with nothing in it, then one with something", `{"value":[ ]}` + "\n" + `{"value":[{"a":1}]}`, "1: 1"},
+		{"a list of Kubernetes", `{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{"resourceVersion":"7"},"items":[{"a":1},{"a":2}]}`, "1: 1\n2: 2"},
 		{"a record with a list of its own is no wrapper", `{"a":1,"x":{},"events":[{"a":2}]}` + "\n" + `{"a":3,"events":[{"a":4}]}`, "1: 1\n2: 3"},
 		{"in UTF-16", utf16Of("{\"a\":1}\r\n{\"a\":\"ä😀\"}\r\n", true), "1: 1\n2: ä😀"},
 		{"in UTF-16, pretty-printed", utf16Of("[\r\n"+pretty1+"]", false), "1: 1"},

@@ -68,7 +68,7 @@ func TestTheAccountBehindAUserOfEKS(t *testing.T) {
 }
 
 func TestListsOfAClusterAreUnwrapped(t *testing.T) {
-	for _, text := range []string{`{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[` + records[0].Text + `]}`, "[\n" + records[0].Text + "\n]",
+	for _, text := range []string{`{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[` + records[0].Text + `]}`, "[\n" + records[0].Text + "\n]",
 		`{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/eks/c/cluster","subscriptionFilters":["f"],"logEvents":[` + records[4].Text + `]}`,
 		`{"events":[` + records[3].Text + `],"searchedLogStreams":[]}`} {
 		if c := decodetest.Read(t, Objects(), text); len(c.Events) != 1 || len(c.Reasons) != 0 {
