@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ type FileRead struct {
 	Bad    int       `json:"bad"` // records that were left out
 	// Problems names what was left out and why, at most 20 a file.
 	Problems []Problem `json:"problems,omitempty"`
+	cut      bool      // it was not read to its end
 }
 
 // Evidence is what was read of one tenant.
@@ -100,6 +102,7 @@ func (f *Folder) Read(ctx context.Context) (*Reading, error) {
 			return nil, fmt.Errorf("reading the evidence in %s: %w", dir, err)
 		}
 	}
+	r.mark()
 	for _, e := range r.tenants {
 		r.out.Tenants = append(r.out.Tenants, e)
 	}
@@ -119,10 +122,42 @@ func (r *folderReading) broken(file, reason string) {
 	for i := range r.out.Files {
 		if r.out.Files[i].File == file {
 			r.out.Files[i].bad(0, reason)
+			r.out.Files[i].cut = true
 			return
 		}
 	}
-	r.out.Files = append(r.out.Files, FileRead{Tenant: owner, File: file, Bad: 1, Problems: []Problem{{file, 0, reason}}})
+	r.out.Files = append(r.out.Files, FileRead{Tenant: owner, File: file, Bad: 1, Problems: []Problem{{file, 0, reason}}, cut: true})
+}
+
+// mark says at the facts of files that were not read whole that they were not: what is not in them may be in the rest.
+// It comes last, since a file's end, or that of the archive around it, is only seen then.
+func (r *folderReading) mark() {
+	torn := map[string]*FileRead{}
+	for i := range r.out.Files {
+		if f := &r.out.Files[i]; f.Bad > 0 {
+			torn[f.File] = f
+		}
+	}
+	if len(torn) == 0 {
+		return
+	}
+	for _, e := range r.tenants {
+		for i := range e.Items {
+			it := &e.Items[i]
+			name := it.From.File
+			if f := torn[name]; f != nil {
+				it.From.Cut, it.From.LeftOut = f.cut, int64(f.Bad)
+			}
+			for at := strings.LastIndexByte(name, '!'); at > 0 && !it.From.Cut; at = strings.LastIndexByte(name[:at], '!') {
+				f := torn[name[:at]]
+				it.From.Cut = f != nil && f.cut
+			}
+			if _, whole := it.Values["complete"]; whole && it.From.Cut {
+				it.Values = maps.Clone(it.Values) // the reader could not know
+				delete(it.Values, "complete")
+			}
+		}
+	}
 }
 
 func (r *folderReading) wanted(file string) bool {
@@ -165,6 +200,7 @@ func (r *folderReading) file(ctx context.Context, file bounded.File) error {
 	items, err := r.read(ctx, file, owner, &got)
 	got.Bad += r.out.Files[at].Bad // what the walk said meanwhile
 	got.Problems = append(got.Problems, r.out.Files[at].Problems...)
+	got.cut = got.cut || r.out.Files[at].cut
 	got.Items = len(items)
 	r.out.Files[at] = got
 	if owner != "" {
@@ -181,6 +217,7 @@ func (r *folderReading) file(ctx context.Context, file bounded.File) error {
 		if len(e.Items) >= maxItems {
 			r.out.Files[at].Items = i
 			r.out.Files[at].bad(items[i].From.Line, fmt.Sprintf("more than %d facts of one tenant: the rest is not taken", maxItems))
+			r.out.Files[at].cut = true
 			break
 		}
 		e.Items = append(e.Items, items[i])
@@ -246,10 +283,13 @@ func (r *folderReading) read(ctx context.Context, file bounded.File, owner tenan
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("reading %s: %w", file.Path, ctx.Err())
-	case got.Format == "" && n > 0:
+	case n == 0:
+		got.bad(0, "the file is empty")
+	case got.Format == "":
 		got.bad(0, "of no format that is known; `breakwater posture evidence formats` lists them")
 	case err != nil && !errors.Is(err, errEnough):
 		got.bad(0, "read only in part: "+err.Error())
+		got.cut = true
 	}
 	if _, err := io.Copy(io.Discard, src); err != nil { // the hash is of the whole file
 		return nil, err

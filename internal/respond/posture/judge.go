@@ -154,10 +154,33 @@ func (j *judgement) none(items []*evidence.Item) {
 	switch {
 	case j.res.Newest.IsZero():
 		j.res.Status, j.res.Reason = Unknown, "no evidence says when it was true"
+	case unread(items, j.old) != nil:
+		j.res.Status, j.res.Reason = Unknown, "no fact shows what it looks for, but "+partial(unread(items, j.old))
 	case j.now.Sub(j.res.Newest) > j.c.Fresh:
 		j.res.Status = Stale
 		j.res.Reason = fmt.Sprintf("the newest evidence is %s old, and %s are taken", ageText(j.now.Sub(j.res.Newest)), ageText(j.c.Fresh))
 	}
+}
+
+// unread returns a fact of a file that was not read whole, among those that no newer fact of the same matter replaces
+// and that are not old; nil: there is none.
+func unread(items []*evidence.Item, old func(*evidence.Item) bool) *evidence.Item {
+	list := slices.Clone(items)
+	inOrder(list) // of each matter the newest comes first
+	for n, i := range list {
+		if (n == 0 || !sameMatter(list[n-1], i)) && (i.From.Cut || i.From.LeftOut > 0) && !old(i) {
+			return i
+		}
+	}
+	return nil
+}
+
+// partial says what was not read of a fact's file.
+func partial(i *evidence.Item) string {
+	if i.From.Cut {
+		return oneLine(i.From.File) + " was not read to its end"
+	}
+	return fmt.Sprintf("%s of %s could not be read", plural(int(i.From.LeftOut), "record"), oneLine(i.From.File))
 }
 
 // counting leaves the facts that count, by the control's way of counting.
@@ -208,6 +231,8 @@ func (j *judgement) dated(i *evidence.Item) (Status, string) {
 		return Unknown, "the evidence does not say when it was true"
 	case j.ahead(i):
 		return Unknown, "the evidence is dated in the future: " + i.At.UTC().Format(time.RFC3339)
+	case i.From.Cut && !j.old(i):
+		return Unknown, partial(i) + ": what it says more is not known"
 	case j.old(i):
 		return Stale, fmt.Sprintf("it held %s ago; evidence of the last %s is needed", ageText(j.now.Sub(i.At)), ageText(j.c.Fresh))
 	}
@@ -305,7 +330,7 @@ func (j *judgement) together(ctx context.Context, vars map[string]any, items []*
 		}
 	}
 	if len(fresh) == 0 && undated == len(all) {
-		j.outcome(items, Unknown, "the evidence does not say when it was true, or is dated in the future")
+		j.outcome(items, Unknown, "the evidence does not say when it was true, is dated in the future, or was not read to its end")
 		return nil
 	}
 	j.outcome(items, Stale, fmt.Sprintf("it holds only by evidence that is older than %s", ageText(j.c.Fresh)))
@@ -457,7 +482,13 @@ func (j *judgement) because() string {
 	first := r.Items[0]
 	switch r.Status {
 	case Pass:
-		return fmt.Sprintf("holds for %s", plural(r.Counts[Pass], "fact"))
+		said := fmt.Sprintf("holds for %s", plural(r.Counts[Pass], "fact"))
+		for _, x := range r.Items {
+			if x.Item.From.LeftOut > 0 {
+				return said + "; " + partial(x.Item)
+			}
+		}
+		return said
 	case Excepted:
 		return fmt.Sprintf("%s excepted, %d pass", plural(r.Counts[Excepted], "fact"), r.Counts[Pass])
 	}

@@ -53,10 +53,20 @@ func drawn(id tenant.ID, items []evidence.Item, now time.Time) []evidence.Item {
 		return nil
 	}
 	var files []string
+	cut, left := false, map[string]int64{}
 	for i := range items {
 		if h := items[i].From.SHA256; h != "" && strings.HasPrefix(items[i].Kind, string(evidence.PillarTraining)+".") {
-			files = append(files, h)
+			if len(files) == 0 || files[len(files)-1] != h { // a million facts of one file are one file
+				files = append(files, h)
+			}
+			if cut = cut || items[i].From.Cut; items[i].From.LeftOut > 0 {
+				left[h] = items[i].From.LeftOut
+			}
 		}
+	}
+	var lost int64
+	for _, n := range left {
+		lost += n
 	}
 	slices.Sort(files)
 	if files = slices.Compact(files); len(files) == 0 {
@@ -64,7 +74,7 @@ func drawn(id tenant.ID, items []evidence.Item, now time.Time) []evidence.Item {
 	}
 	h := sha256.Sum256([]byte(strings.Join(files, "\n")))
 	for i := range sums {
-		sums[i].From = evidence.Origin{File: fmt.Sprintf("%s of training", plural(len(files), "file")), SHA256: hex.EncodeToString(h[:])}
+		sums[i].From = evidence.Origin{File: fmt.Sprintf("%s of training", plural(len(files), "file")), SHA256: hex.EncodeToString(h[:]), Cut: cut, LeftOut: lost}
 	}
 	return sums
 }

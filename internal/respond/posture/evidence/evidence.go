@@ -45,6 +45,10 @@ type Origin struct {
 	File   string // as the user named it; empty for facts drawn from telemetry
 	Line   int64  // of the file, from 1; for formats without lines the record's number; 0: the file as a whole
 	SHA256 string // of the file, hexadecimal; filled in by whoever opened it
+	// What was not read of the file, filled in by whoever opened it: whether it breaks off, and how many of its records
+	// were left out. What a file does not show may stand there.
+	Cut     bool
+	LeftOut int64
 }
 
 // Input is one file to read and what is known of it from where it lies.
