@@ -317,7 +317,7 @@ func instanceOf(found *product.Product, p *program) (instance, relay string) {
 // done words the file as a whole, once it was read.
 func (r *report) done() error {
 	v := map[string]any{"rows": r.rows, "found": r.found, "unreadable": r.unreadable}
-	if r.hosts != nil && len(r.hosts) > 0 {
+	if len(r.hosts) > 0 {
 		v["hosts"] = int64(len(r.hosts))
 	}
 	if r.unreadable == 0 && !r.cut && r.rows > 0 {
